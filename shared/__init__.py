@@ -1,0 +1,1 @@
+"""What functions and workflows both need; imports nothing above it."""
