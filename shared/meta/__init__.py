@@ -1,0 +1,1 @@
+"""Names, versions, people and runs: everything that is true about bytes, and none of the bytes."""

@@ -1,0 +1,150 @@
+"""Listing pages in byte order: flat, with delimiter by skipping from prefix to prefix, and over all versions.
+
+Cost is the page, not the bucket: with a delimiter each common prefix is one seek, however many keys it hides. Lower bounds are computed
+here and passed as one value, because SQLite given two (``key >= prefix AND key > marker``) scans from the wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from shared.meta.database import connection
+from shared.meta.models import Object, Version
+from shared.meta.statement import P, Statement
+
+END_OF_KEYS = b"\xff" * 1025    # above every key: they are UTF-8 and at most 1,024 bytes
+SMALL_BATCH = 4                 # rows fetched after a common prefix: most likely the next one is a prefix as well
+
+
+class Row(NamedTuple):
+    """One listed version."""
+
+    key: bytes
+    seq: int
+    version_id: str
+    mtime_ms: int
+    size: int
+    etag: str
+    owner_id: int
+    storage_class: str | None
+    checksum_algorithm: str | None
+    checksum: str | None
+    is_marker: bool
+    is_latest: bool
+
+
+@dataclass
+class Page:
+    """A page: rows and common prefixes, each in byte order. ``last`` is where the next page starts behind, when ``truncated``.
+
+    ``last`` is a row's (key, seq), or (common prefix, None).
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    prefixes: list[bytes] = field(default_factory=list)
+    truncated: bool = False
+    last: tuple[bytes, int | None] | None = None
+
+
+def after_prefix(prefix: bytes) -> bytes:
+    """The smallest byte string above everything that starts with ``prefix``: its last byte that can grow, grown."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else END_OF_KEYS
+
+
+_NAMES = ("key", "seq", "version_id", "mtime_ms", "size", "etag", "owner_id", "storage_class", "checksum_algorithm", "checksum")
+
+
+def _rows(model: Any, is_marker: Any, is_latest: bool, *more: Any) -> Any:
+    query = model.select(*[getattr(model, name) for name in _NAMES], is_marker, is_latest)
+    query = query.where((model.bucket_id == P("bucket_id")) & (model.key >= P("lower")) & (model.key < P("upper")), *more)
+    return query.order_by(*([model.key, model.seq] if model is Version else [model.key])).limit(P("limit"))
+
+
+_objects = Statement(lambda: _rows(Object, False, True))
+_versions = Statement(lambda: _rows(Version, Version.is_marker, False))
+_rest_of_key = Statement(lambda: _rows(Version, Version.is_marker, False, Version.seq > P("seq")))
+
+Position = tuple[bytes, int | None]
+"""Where to read on: from key ``k`` on (``(k, None)``), or behind version ``seq`` of key ``k`` (``(k, seq)``)."""
+
+Fetch = Callable[[Position, int], list[Row]]
+
+
+def current_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: bytes, limit: int) -> Page:
+    """A page of current objects whose keys are above ``after``."""
+    conn, upper = connection(), after_prefix(prefix)
+
+    def fetch(position: Position, count: int) -> list[Row]:
+        lower = position[0] if position[1] is None else position[0] + b"\x00"
+        return [Row(*row) for row in _objects(conn, bucket_id=bucket_id, lower=lower, upper=upper, limit=count)]
+
+    return _page(fetch, prefix, delimiter, (max(prefix, _behind(after, prefix, delimiter)), None), limit)
+
+
+def all_versions(bucket_id: int, prefix: bytes, delimiter: bytes, after: Position, limit: int) -> Page:
+    """A page of all versions and delete markers: keys ascending, newest first, from behind ``after`` = (key, seq).
+
+    ``seq`` None means behind all versions of the key.
+    """
+    upper = after_prefix(prefix)
+    key, seq = after
+    inside = seq is not None and prefix <= key < upper
+    start = (key, seq) if inside else (max(prefix, _behind(key, prefix, delimiter)), None)
+    return _page(lambda position, count: _merged(bucket_id, position, upper, count), prefix, delimiter, start, limit)
+
+
+def _merged(bucket_id: int, position: Position, upper: bytes, count: int) -> list[Row]:
+    """The next rows of both tables in listing order. The first of a key that is seen from its start is its latest."""
+    conn, (lower, seq) = connection(), position
+    rest: list[Row] = []
+    if seq is not None:
+        one_key = {"bucket_id": bucket_id, "lower": lower, "upper": lower + b"\x00", "seq": seq, "limit": count}
+        rest = [Row(*row) for row in _rest_of_key(conn, **one_key)]
+        lower += b"\x00"
+    where = {"bucket_id": bucket_id, "lower": lower, "upper": upper, "limit": count}
+    rows = [Row(*row) for row in _objects(conn, **where)] + [Row(*row) for row in _versions(conn, **where)]
+    rows.sort(key=lambda row: (row.key, row.seq))
+    latest, previous = [], None
+    for row in rows[: max(0, count - len(rest))]:
+        latest.append(row._replace(is_latest=row.key != previous))
+        previous = row.key
+    return rest + latest
+
+
+def _behind(after: bytes, prefix: bytes, delimiter: bytes) -> bytes:
+    """The smallest key that may follow ``after``. A marker that is itself a common prefix hides all that it stands for."""
+    if delimiter and len(after) > len(prefix) and after.startswith(prefix) and after.find(delimiter, len(prefix)) == len(after) - len(delimiter):
+        return after_prefix(after)
+    return after + b"\x00" if after else b""
+
+
+def _page(fetch: Fetch, prefix: bytes, delimiter: bytes, position: Position, limit: int) -> Page:
+    """Fill a page: read a batch, take rows until one stands for a common prefix, seek behind that prefix, and so on."""
+    page = Page()
+    batch = SMALL_BATCH if delimiter else limit + 1
+    while limit and (rows := fetch(position, batch)):
+        position, skipped = _take(page, rows, prefix, delimiter, limit)
+        if page.truncated or (not skipped and len(rows) < batch):
+            break
+        batch = SMALL_BATCH if skipped else min(batch * 4, limit + 1)
+    return page
+
+
+def _take(page: Page, rows: list[Row], prefix: bytes, delimiter: bytes, limit: int) -> tuple[Position, bool]:
+    """Put rows on the page until one stands for a common prefix. Returns where to read on and whether a prefix was skipped."""
+    for row in rows:
+        if len(page.rows) + len(page.prefixes) >= limit:
+            page.truncated = True
+            break
+        cut = row.key.find(delimiter, len(prefix)) if delimiter else -1
+        if cut >= 0:
+            common = row.key[: cut + len(delimiter)]
+            page.prefixes.append(common)
+            page.last = (common, None)
+            return (after_prefix(common), None), True
+        page.rows.append(row)
+        page.last = (row.key, row.seq)
+    return (rows[-1].key, rows[-1].seq), False

@@ -1,0 +1,258 @@
+"""Object versions: finding, writing and deleting them. Each write is one transaction; conditions are decided inside it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from peewee import JOIN, SqliteDatabase
+
+from shared.clock import now_ms
+from shared.errors import NoSuchBucket
+from shared.meta import content, counters
+from shared.meta.content import Located, NewBlob
+from shared.meta.database import connection, transaction
+from shared.meta.history import Delta, Key, Stored, lock_key
+from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Blob, Bucket, Object, Version, db
+from shared.meta.statement import P, Statement
+
+Condition = Callable[[str | None], None]    # raises unless the current ETag (None: there is no current object) will do
+
+
+class SourceGone(Exception):
+    """The content to be copied was deleted between reading its row and sharing its bytes: read the row again."""
+
+
+class Found(NamedTuple):
+    """One version as a reader needs it. ``data``, ``codec``, ``algorithm`` and ``chunk`` are those of its whole blob, when it has one."""
+
+    seq: int
+    version_id: str
+    mtime_ms: int
+    size: int
+    etag: str
+    owner_id: int
+    storage_class: str | None
+    headers_json: str | None
+    metadata_json: str | None
+    checksum_algorithm: str | None
+    checksum: str | None
+    parts_count: int | None
+    blob_id: bytes | None
+    wrapped_key: bytes | None
+    key_version: int | None
+    body_id: bytes | None
+    is_marker: bool
+    is_current: bool
+    data: bytes | None = None
+    codec: str | None = None
+    algorithm: str | None = None
+    chunk: int | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """System headers by name."""
+        return json.loads(self.headers_json) if self.headers_json else {}
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """User metadata by lower-case name."""
+        return json.loads(self.metadata_json) if self.metadata_json else {}
+
+    @property
+    def modified_s(self) -> int:
+        """Last-Modified as HTTP shows it: whole seconds."""
+        return self.mtime_ms // 1000
+
+    def located(self, first: int, last: int) -> list[Located]:
+        """Where bytes ``first``..``last`` (inclusive) are. Asks the database only when the bytes are not one whole blob."""
+        if self.blob_id is not None:
+            return [
+                Located(
+                    self.blob_id, first, last + 1 - first, self.size, self.codec, self.algorithm, self.chunk, self.data,
+                    self.wrapped_key, self.key_version,
+                )
+            ]
+        return content.located(self.body_id, first, last) if self.body_id is not None else []
+
+
+@dataclass
+class NewVersion:
+    """What is to be written under a key. Content is one of: a new blob, a shared blob, a body (parts in place or to be shared), or nothing."""
+
+    key: bytes
+    size: int
+    etag: str
+    owner_id: int
+    headers: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    storage_class: str | None = None
+    checksum_algorithm: str | None = None
+    checksum: str | None = None
+    parts_count: int | None = None
+    new_blob: NewBlob | None = None
+    shared_blob: bytes | None = None
+    body_id: bytes | None = None
+    shared_body: bytes | None = None
+    wrapped_key: bytes | None = None
+    key_version: int | None = None
+
+
+class Written(NamedTuple):
+    """What a write made. ``version_id`` is None where versioning was never enabled."""
+
+    version_id: str | None
+    mtime_ms: int
+
+
+class Deleted(NamedTuple):
+    """What a delete did: which version it removed or which delete marker it made. None for neither or where versioning was never on."""
+
+    version_id: str | None
+    is_marker: bool
+
+
+_COLUMNS = (
+    "seq", "version_id", "mtime_ms", "size", "etag", "owner_id", "storage_class", "headers", "metadata", "checksum_algorithm", "checksum",
+    "parts_count", "blob_id", "wrapped_key", "key_version", "body_id",
+)
+
+
+def _reading(model: Any, is_marker: Any, is_current: bool, with_data: bool) -> Any:
+    columns = [getattr(model, name) for name in _COLUMNS] + [is_marker, is_current]
+    if with_data:
+        columns += [Blob.data, Blob.codec, Blob.algorithm, Blob.chunk]
+    query = model.select(*columns)
+    if with_data:
+        query = query.join(Blob, JOIN.LEFT_OUTER, on=Blob.id == model.blob_id)
+    return query.where((model.bucket_id == P("bucket_id")) & (model.key == P("key")))
+
+
+_current = {data: Statement(lambda data=data: _reading(Object, False, True, data)) for data in (True, False)}
+_newest = {
+    data: Statement(lambda data=data: _reading(Version, Version.is_marker, False, data).order_by(Version.seq).limit(1)) for data in (True, False)
+}
+_named = {
+    data: Statement(lambda data=data: _reading(Version, Version.is_marker, False, data).where(Version.version_id == P("version_id")))
+    for data in (True, False)
+}
+
+
+def find(bucket_id: int, key: bytes, version_id: str | None = None, *, versioned: bool = True, with_data: bool = False) -> Found | None:
+    """Find the newest version of a key, which may be a delete marker, or the one with this id; None when there is none.
+
+    ``versioned`` False says that the bucket never had versioning, which saves a query for missing keys. ``with_data`` brings a small
+    body along in the same query.
+    """
+    conn = connection()
+    row = _current[with_data](conn, bucket_id=bucket_id, key=key).fetchone()
+    if row and (version_id is None or row[1] == version_id):
+        return Found(*row)
+    if not versioned:
+        return None
+    if version_id is not None:
+        row = _named[with_data](conn, bucket_id=bucket_id, key=key, version_id=version_id).fetchone()
+    elif not row:
+        row = _newest[with_data](conn, bucket_id=bucket_id, key=key).fetchone()
+    return Found(*row) if row else None
+
+
+_versioning = Statement(lambda: Bucket.select(Bucket.versioning).where(Bucket.id == P("bucket_id")))
+_versioning_locked = Statement(lambda: Bucket.select(Bucket.versioning).where(Bucket.id == P("bucket_id")).for_update("FOR SHARE"))
+
+
+def open_key(conn: Any, bucket_id: int, key: bytes, bucket_name: str = "") -> Key:
+    """Take a key for writing, inside a transaction. Raises NoSuchBucket when the bucket was deleted meanwhile."""
+    statement = _versioning if isinstance(db.obj, SqliteDatabase) else _versioning_locked
+    row = statement(conn, bucket_id=bucket_id).fetchone()
+    if row is None:
+        raise NoSuchBucket(BucketName=bucket_name)
+    lock_key(conn, bucket_id, key)
+    return Key(conn, bucket_id, key, row[0], now_ms())
+
+
+def put(bucket_id: int, new: NewVersion, condition: Condition | None = None) -> Written:
+    """Make ``new`` the current version of its key, in one transaction.
+
+    ``condition`` is called with the current ETag inside it, so conditional writes are atomic. Raises NoSuchBucket, what ``condition``
+    raises, and SourceGone when content to be shared has gone.
+    """
+    with transaction() as conn:
+        return put_open(open_key(conn, bucket_id, new.key), new, condition)
+
+
+def put_open(key: Key, new: NewVersion, condition: Condition | None) -> Written:
+    """The part of ``put`` that follows once the key is taken."""
+    current = key.current()
+    if condition:
+        condition(current.etag if current else None)
+    _take_content(key, new)
+    seq, delta = key.make_room(current)
+    version_id = new_version_id() if key.versioning == VERSIONING_ENABLED else NULL_VERSION
+    blob_id = new.new_blob.id if new.new_blob else new.shared_blob
+    key.write(
+        {
+            "seq": seq, "version_id": version_id, "mtime_ms": key.now_ms, "size": new.size, "etag": new.etag, "owner_id": new.owner_id,
+            "storage_class": new.storage_class, "headers": _json(new.headers), "metadata": _json(new.metadata),
+            "checksum_algorithm": new.checksum_algorithm, "checksum": new.checksum, "parts_count": new.parts_count, "blob_id": blob_id,
+            "wrapped_key": new.wrapped_key, "key_version": new.key_version, "body_id": new.body_id,
+        },
+        delta,
+    )
+    counters.add(key.connection, key.bucket_id, delta)
+    return Written(version_id if key.versioning != VERSIONING_OFF else None, key.now_ms)
+
+
+def _take_content(key: Key, new: NewVersion) -> None:
+    """Record the content's references. First of all, so that a key copied onto itself never drops to none."""
+    if new.new_blob:
+        content.add_blob(key.connection, new.new_blob, key.now_ms)
+    elif new.shared_blob:
+        if not content.share_blob(key.connection, new.shared_blob):
+            raise SourceGone
+    elif new.shared_body and new.body_id and not content.share_body(key.connection, new.shared_body, new.body_id):
+        raise SourceGone
+
+
+def delete(bucket_id: int, key: bytes, version_id: str | None, owner_id: int, condition: Condition | None = None) -> Deleted:
+    """Delete a key (or put a delete marker on it), or one version for good, in one transaction."""
+    with transaction() as conn:
+        return delete_open(open_key(conn, bucket_id, key), version_id, owner_id, condition)
+
+
+def delete_open(key: Key, version_id: str | None, owner_id: int, condition: Condition | None) -> Deleted:
+    """The part of ``delete`` that follows once the key is taken."""
+    current = key.current()
+    if condition:
+        condition(current.etag if current else None)
+    result, delta = _delete_version(key, current, version_id) if version_id is not None else _delete_current(key, current, owner_id)
+    counters.add(key.connection, key.bucket_id, delta)
+    return result
+
+
+def _delete_version(key: Key, current: Stored | None, version_id: str) -> tuple[Deleted, Delta]:
+    if current and current.version_id == version_id:
+        return Deleted(version_id, False), key.remove_current(current)
+    if stored := key.noncurrent(version_id):
+        return Deleted(version_id, stored.is_marker), key.remove_noncurrent(stored, current)
+    return Deleted(version_id, False), Delta()
+
+
+def _delete_current(key: Key, current: Stored | None, owner_id: int) -> tuple[Deleted, Delta]:
+    if key.versioning == VERSIONING_OFF:
+        return Deleted(None, False), key.remove_current(current) if current else Delta()
+    version_id = new_version_id() if key.versioning == VERSIONING_ENABLED else NULL_VERSION
+    return Deleted(version_id, True), key.mark_deleted(current, version_id, owner_id)
+
+
+def new_version_id() -> str:
+    """An opaque version id of 32 hexadecimal digits: the time and 80 random bits."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def _json(value: dict[str, str]) -> str | None:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else None
