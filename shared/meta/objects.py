@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from peewee import JOIN, SqliteDatabase
 
 from shared.clock import now_ms
-from shared.errors import NoSuchBucket
+from shared.errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error
 from shared.meta import content, counters
 from shared.meta.content import Located, NewBlob
 from shared.meta.database import connection, transaction
@@ -232,6 +232,38 @@ def delete_open(key: Key, version_id: str | None, owner_id: int, condition: Cond
     result, delta = _delete_version(key, current, version_id) if version_id is not None else _delete_current(key, current, owner_id)
     counters.add(key.connection, key.bucket_id, delta)
     return result
+
+
+class Deletion(NamedTuple):
+    """One wish of a batch: a key, or one version of it, and what must hold for it."""
+
+    key: bytes
+    version_id: str | None = None
+    condition: Condition | None = None
+
+
+DELETES_PER_TRANSACTION = 100   # so that other writers wait some 10 ms, not the whole batch
+
+
+def delete_many(bucket_id: int, wanted: list[Deletion], owner_id: int) -> list[Deleted | S3Error]:
+    """Delete a batch; returns what became of each, in its order. One that may not be deleted does not stop the others.
+
+    Keys are taken in byte order, so that two batches on an engine with many writers cannot wait for each other.
+    """
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index].key)
+    outcomes: dict[int, Deleted | S3Error] = {}
+    for start in range(0, len(order), DELETES_PER_TRANSACTION):
+        with transaction() as conn:
+            for index in order[start:start + DELETES_PER_TRANSACTION]:
+                outcomes[index] = _try_delete(conn, bucket_id, wanted[index], owner_id)
+    return [outcomes[index] for index in range(len(wanted))]
+
+
+def _try_delete(conn: Any, bucket_id: int, wish: Deletion, owner_id: int) -> Deleted | S3Error:
+    try:
+        return delete_open(open_key(conn, bucket_id, wish.key), wish.version_id, owner_id, wish.condition)
+    except (NoSuchBucket, NoSuchKey, PreconditionFailed) as refused:     # all raised before the key was touched
+        return refused
 
 
 def _delete_version(key: Key, current: Stored | None, version_id: str) -> tuple[Deleted, Delta]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from peewee import SqliteDatabase
 
 from shared.clock import now_ms
-from shared.errors import NoSuchBucket, NoSuchUpload
+from shared.errors import InvalidPartNumber, NoSuchBucket, NoSuchUpload
 from shared.meta import content, counters, history, objects
 from shared.meta.content import Located, NewBlob
 from shared.meta.database import transaction
@@ -127,6 +127,14 @@ def parts(upload_id: bytes, after: int = 0, limit: int = 10_001) -> list[PartInf
     """The parts of an upload or of a completed body in number order, from behind number ``after``."""
     query = Part.select(*_PART).where((Part.body_id == upload_id) & (Part.number > after)).order_by(Part.number).limit(limit)
     return [PartInfo(*row) for row in query.tuples()]
+
+
+def nth_part(body_id: bytes, n: int) -> PartInfo:
+    """The ``n``-th part (from 1) of a completed body; part numbers may have gaps. Raises InvalidPartNumber."""
+    row = Part.select(*_PART).where(Part.body_id == body_id).order_by(Part.number).limit(1).offset(n - 1).tuples().first()
+    if row is None:
+        raise InvalidPartNumber
+    return PartInfo(*row)
 
 
 def complete(

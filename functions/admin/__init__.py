@@ -1,0 +1,1 @@
+"""Console and operator actions: JSON in, JSON out."""

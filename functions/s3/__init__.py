@@ -1,0 +1,1 @@
+"""S3 operations; one file per sub-resource."""

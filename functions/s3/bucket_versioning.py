@@ -1,0 +1,37 @@
+"""Bucket versioning: off until enabled once; from then on enabled or suspended."""
+
+from typing import Any
+
+from shared.context import Context
+from shared.errors import IllegalVersioningConfigurationException, NotImplementedS3
+from shared.meta import buckets
+from shared.meta.models import VERSIONING_NAMES
+from shared.registry import s3
+
+_STATES = {name: state for state, name in VERSIONING_NAMES.items()}
+
+
+@s3("PutBucketVersioning", allow="s3:PutBucketVersioning")
+def put_bucket_versioning(ctx: Context) -> None:
+    """Enable or suspend versioning.
+
+    Raises IllegalVersioningConfigurationException without a Status, NotImplementedS3 for MFA delete.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketVersioning.html
+    """
+    configuration = ctx.params["VersioningConfiguration"]
+    status = configuration.get("Status")
+    if status not in _STATES:
+        raise IllegalVersioningConfigurationException()
+    if configuration.get("MFADelete") == "Enabled":
+        raise NotImplementedS3("MFA delete is not implemented.")
+    buckets.set_versioning(ctx.bucket, _STATES[status])
+
+
+@s3("GetBucketVersioning", allow="s3:GetBucketVersioning")
+def get_bucket_versioning(ctx: Context) -> dict[str, Any]:
+    """Return the state; nothing for a bucket that never had versioning.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html
+    """
+    status = VERSIONING_NAMES.get(ctx.bucket.versioning)
+    return {"Status": status} if status else {}

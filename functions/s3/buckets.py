@@ -1,0 +1,106 @@
+"""Buckets: create, find, list and delete them."""
+
+import base64
+import binascii
+from typing import Any
+
+from shared.context import Context
+from shared.errors import BucketAlreadyExists, BucketAlreadyOwnedByYou, IllegalLocationConstraintException, InvalidArgument, NotImplementedS3
+from shared.meta import buckets
+from shared.protocol.names import check_bucket_name
+from shared.registry import s3
+from shared.views import owner
+
+MAX_PAGE = 10_000
+CLASSIC_REGION = "us-east-1"    # where creating one's own bucket again succeeds
+
+
+@s3("ListBuckets", allow="s3:ListAllMyBuckets")
+def list_buckets(ctx: Context) -> dict[str, Any]:
+    """Return the caller's buckets in name order; a page of at most MaxBuckets when that is given.
+
+    Raises InvalidArgument for a continuation token that is none of ours.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
+    """
+    limit = ctx.params.get("MaxBuckets", MAX_PAGE)
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidArgument("MaxBuckets must be between 1 and 10000.", ArgumentName="max-buckets", ArgumentValue=limit)
+    prefix, after = ctx.params.get("Prefix") or "", _position(ctx.params.get("ContinuationToken"))
+    found = buckets.page(ctx.owner_id, prefix, after, limit + 1)
+    if ctx.params.get("BucketRegion") not in (None, ctx.services.settings.region):
+        found = []
+    out: dict[str, Any] = {
+        "Owner": owner(ctx, ctx.owner_id),
+        "Buckets": [{"Name": one.name, "CreationDate": one.created_ms} for one in found[:limit]],
+    }
+    if ctx.params.get("Prefix"):
+        out["Prefix"] = prefix
+    if len(found) > limit:
+        out["ContinuationToken"] = base64.urlsafe_b64encode(found[limit - 1].name.encode()).decode()
+    return out
+
+
+def _position(token: str | None) -> str:
+    if not token:
+        return ""
+    try:
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise InvalidArgument("The continuation token provided is incorrect", ArgumentName="continuation-token") from None
+
+
+@s3("CreateBucket", allow="s3:CreateBucket")
+def create_bucket(ctx: Context) -> dict[str, Any]:
+    """Create a bucket, or in us-east-1 succeed again for one's own.
+
+    Raises InvalidBucketName, BucketAlreadyExists, BucketAlreadyOwnedByYou, IllegalLocationConstraintException.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+    """
+    name = ctx.params["Bucket"]
+    check_bucket_name(name)
+    _check_configuration(ctx.params.get("CreateBucketConfiguration") or {}, ctx.services.settings.region)
+    bucket, created = buckets.create(name, ctx.owner_id)
+    if not created and bucket.owner_id != ctx.owner_id:
+        raise BucketAlreadyExists(BucketName=name)
+    if not created and ctx.services.settings.region != CLASSIC_REGION:
+        raise BucketAlreadyOwnedByYou(BucketName=name)
+    return {"Location": f"/{name}"}
+
+
+def _check_configuration(configuration: dict[str, Any], region: str) -> None:
+    wanted = configuration.get("LocationConstraint")
+    if wanted and wanted != region:
+        raise IllegalLocationConstraintException(
+            f"The {wanted} location constraint is incompatible for the region specific endpoint this request was sent to."
+        )
+    for member in ("Tags", "Location", "Bucket"):
+        if configuration.get(member):
+            raise NotImplementedS3(f"CreateBucketConfiguration.{member} is not implemented.")
+
+
+@s3("HeadBucket", allow="s3:ListBucket")
+def head_bucket(ctx: Context) -> dict[str, Any]:
+    """Say that the bucket is there, and in which region.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
+    """
+    return {"BucketRegion": ctx.services.settings.region, "AccessPointAlias": False}
+
+
+@s3("DeleteBucket", allow="s3:DeleteBucket")
+def delete_bucket(ctx: Context) -> None:
+    """Delete an empty bucket. Raises BucketNotEmpty while any version or delete marker is in it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html
+    """
+    buckets.delete(ctx.bucket)
+
+
+@s3("GetBucketLocation", allow="s3:GetBucketLocation")
+def get_bucket_location(ctx: Context) -> dict[str, Any]:
+    """Return the region; as on AWS an empty one means us-east-1.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html
+    """
+    region = ctx.services.settings.region
+    return {"LocationConstraint": "" if region == CLASSIC_REGION else region}

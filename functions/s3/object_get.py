@@ -1,0 +1,80 @@
+"""GetObject and HeadObject: read an object version, or a byte range or part of it."""
+
+from typing import BinaryIO, cast
+
+from shared.context import Context
+from shared.errors import InvalidPartNumber, InvalidRequest
+from shared.meta import uploads
+from shared.meta.objects import Found
+from shared.protocol import conditions
+from shared.protocol.ranges import Span, parse_range
+from shared.registry import s3
+from shared.request import Reply
+from shared.views import find_version, object_headers
+
+
+@s3("GetObject", allow="s3:GetObject")
+def get_object(ctx: Context) -> Reply:
+    """Stream an object version to the client.
+
+    Reads no byte of it before every check has passed. Range is in bytes, ends included.
+    Raises NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker), PreconditionFailed, NotModified, InvalidRange, InvalidPartNumber.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
+    found = find_version(ctx, ctx.query.get("versionId"), with_data=True)
+    conditions.check_read(ctx.headers, found.etag, found.mtime_ms)
+    span, reply = _described(ctx, found)
+    if found.data is not None:
+        reply.body = bytes(found.data) if span is None else bytes(found.data[span.first:span.last + 1])
+    elif found.size:
+        first, last = (span.first, span.last) if span else (0, found.size - 1)
+        reply.body = cast(BinaryIO, ctx.services.store.open(found, first, last))
+        reply.length = last + 1 - first
+    return reply
+
+
+@s3("HeadObject", allow="s3:GetObject")
+def head_object(ctx: Context) -> Reply:
+    """Describe an object version as GetObject would, without its bytes. Raises as get_object does.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+    found = find_version(ctx, ctx.query.get("versionId"))
+    conditions.check_read(ctx.headers, found.etag, found.mtime_ms)
+    span, reply = _described(ctx, found)
+    reply.headers.append(("Content-Length", str(span.length if span else found.size)))
+    return reply
+
+
+def _described(ctx: Context, found: Found) -> tuple[Span | None, Reply]:
+    """The chosen span (None: all of it) and a reply with every header but the length."""
+    number, count = ctx.params.get("PartNumber"), None
+    if number is None:
+        span = parse_range(ctx.headers.get("range"), found.size)
+    else:
+        if "range" in ctx.headers:
+            raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+        span, count = _part(found, number)
+    whole = span is None or span.length == found.size
+    headers = object_headers(ctx, found, whole=whole)
+    if count:
+        headers.append(("x-amz-mp-parts-count", str(count)))
+    if span is None:
+        return None, Reply(206 if number is not None else 200, headers)
+    headers.append(("Content-Range", f"bytes {span.first}-{span.last}/{found.size}"))
+    return span, Reply(206, headers)
+
+
+def _part(found: Found, number: int) -> tuple[Span | None, int | None]:
+    """The bytes of part ``number`` (from 1) and how many parts there are. An object that was not uploaded in parts is one part."""
+    if found.body_id is None or found.parts_count is None:
+        if number != 1:
+            raise InvalidPartNumber()
+        return Span(0, found.size - 1) if found.size else None, None
+    if not 1 <= number <= found.parts_count:
+        raise InvalidPartNumber()
+    part = uploads.nth_part(found.body_id, number)
+    start = part.start or 0
+    return Span(start, start + part.size - 1), found.parts_count
+
+

@@ -1,0 +1,34 @@
+"""PutObject: write an object from one request body."""
+
+from typing import Any
+
+from shared import intake
+from shared.context import Context
+from shared.meta.objects import NewVersion
+from shared.protocol.conditions import write_condition
+from shared.protocol.metadata import system_headers, user_metadata
+from shared.registry import s3
+from shared.views import checksum_members
+
+
+@s3("PutObject", allow="s3:PutObject")
+def put_object(ctx: Context) -> dict[str, Any]:
+    """Store the body under the key; it is durable before this returns.
+
+    Nothing of the object is visible before every digest, signature and condition has been checked; conditions are decided in the
+    transaction that writes. Raises PreconditionFailed, NoSuchKey (If-Match on nothing), what intake.receive raises.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+    """
+    condition = write_condition(ctx.headers)
+    headers, metadata = system_headers(ctx.params), user_metadata(ctx.headers)
+    received = intake.receive(ctx)
+    new = NewVersion(
+        key=ctx.key, size=received.size, etag=received.etag, owner_id=ctx.owner_id, headers=headers, metadata=metadata,
+        checksum_algorithm=received.checksum_algorithm, checksum=received.checksum,
+    )
+    written = ctx.services.store.put(ctx.bucket.id, new, received, condition.check if condition else None)
+    return {
+        "ETag": f'"{received.etag}"',
+        "VersionId": written.version_id,
+        **checksum_members(received.checksum_algorithm, received.checksum),
+    }

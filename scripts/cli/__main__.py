@@ -1,0 +1,5 @@
+"""Lets `python -m scripts.cli` be the `maxiofs` command."""
+
+from scripts.cli.main import main
+
+main()

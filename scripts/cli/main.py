@@ -1,0 +1,61 @@
+"""The `maxiofs` command: run the server, look at it, and ask it for things."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import metadata
+
+import click
+
+from scripts.cli import ask, serve
+from scripts.cli.command import EXIT_CODES, Context, with_settings
+from shared.settings import version as version_of_server
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def maxiofs() -> None:
+    """MaxIOFS: a self-hosted S3 server.
+
+    Every setting is a flag, an environment variable, and a line of maxiofs.toml in the data folder, in this order.
+    Secrets have no flag, since flags show in the list of processes: use the variable, or the variable with _FILE.
+    """
+
+
+@maxiofs.command()
+@with_settings
+def settings(context: Context) -> None:
+    """Show every setting, where its value came from, and what it means."""
+    rows = context.settings.rows()
+    if context.as_json:
+        context.show({row.pop("name"): row for row in rows})
+        return
+    from rich.console import Console  # late: processes of the server import this module too
+    from rich.table import Table
+
+    table = Table("setting", "value", "from", "meaning", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row["env"], row["value"] or "-", row["source"], row["help"])
+    Console().print(table)
+
+
+@maxiofs.command()
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def version(as_json: bool) -> None:
+    """Show the version of the server, and of what it stands on."""
+    facts = {"maxiofs": version_of_server(), "python": platform.python_version()}
+    facts |= {name: metadata.version(name) for name in ("botocore", "flask", "huey", "peewee", "waitress")}
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(f"MaxIOFS {facts.pop('maxiofs')} (" + ", ".join(f"{name} {number}" for name, number in facts.items()) + ")")
+
+
+for command in (serve.up, serve.functions, serve.workflows, serve.scheduler, serve.prepare,
+                ask.invoke, ask.run, ask.check, ask.root):
+    maxiofs.add_command(command)
+
+
+def main() -> None:
+    """The entry point."""
+    maxiofs(prog_name="maxiofs")

@@ -1,0 +1,180 @@
+"""A running server, put together: prepare an installation once, then build, serve and call it in each process."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import Any
+
+from shared import health, metrics
+from shared.access_log import AccessLog
+from shared.auth.keys import new_access_key, new_secret
+from shared.auth.model import Authenticated, Payload
+from shared.auth.proxies import TrustedProxies
+from shared.auth.sealing import MasterKey
+from shared.blobs.disk import DiskEngine
+from shared.context import Context
+from shared.errors import NoSuchBucket
+from shared.host import manifest
+from shared.host.contract import Body
+from shared.host.flask_host import FunctionHost
+from shared.host.server import Server, create_server
+from shared.host.wsgi import WsgiApplication
+from shared.identity import Identity
+from shared.meta import database, people, usage
+from shared.pipeline import Pipeline
+from shared.protocol.target import Target
+from shared.registry import Function, load
+from shared.request import Reply, Request
+from shared.services import Services
+from shared.settings import Settings
+from shared.store import Store
+
+
+def prepare(settings: Settings) -> tuple[str, str] | None:
+    """Bring an installation up to date: schema, master key, root and its key pair. Any process may do it, at any time.
+
+    Returns (access key, secret) when they were generated just now: the only time anybody sees that secret.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    master_key = open_master_key(settings)
+    database.connect(settings.database_url, settings.data_dir)
+    database.migrate()
+    with database.session():
+        root = people.create_root()
+        key = people.key_of(root.id)
+        if settings.root_access_key:
+            _keep_given(master_key, root, key, settings.root_access_key, settings.root_secret_key)
+        elif key is None:
+            return issue_root_key(master_key)
+    return None
+
+
+def open_master_key(settings: Settings) -> MasterKey:
+    """The key that seals secrets at rest: from the setting, or a file in the data folder."""
+    return MasterKey.load_or_create(settings.data_dir / "master.key", settings.master_key or None)
+
+
+def _keep_given(master_key: MasterKey, root: people.PrincipalInfo, key: people.KeyInfo | None, access_key: str, secret: str) -> None:
+    """Make the given pair root's only one, unless it is already."""
+    if key and key.id == access_key and master_key.open(key.sealed_secret, key.id.encode()) == secret.encode():
+        return
+    people.replace_key(root.id, access_key, master_key.seal(secret.encode(), access_key.encode()))
+
+
+def issue_root_key(master_key: MasterKey) -> tuple[str, str]:
+    """Give root a new key pair; the old one stops working in every process at its next request."""
+    access_key, secret = new_access_key(), new_secret()
+    people.replace_key(people.create_root().id, access_key, master_key.seal(secret.encode(), access_key.encode()))
+    return access_key, secret
+
+
+def reset_root(settings: Settings) -> tuple[str, str]:
+    """Issue new root credentials and return (access key, secret)."""
+    made = prepare(settings)
+    with database.session():
+        return made or issue_root_key(open_master_key(settings))
+
+
+def build(settings: Settings) -> App:
+    """Open an installation in this process. Raises what ``prepare`` raises."""
+    made = prepare(settings)
+    services = assemble(settings)
+    return App(services, made)
+
+
+def assemble(settings: Settings) -> Services:
+    """The services of this process, over a database that is connected already."""
+    counts = metrics.of_this_process(settings.data_dir)
+    engine = DiskEngine(settings.data_dir, settings.reserve_bytes)
+    counts.usage = lambda: [metrics.Usage(*row) for row in usage.by_bucket(metrics.MAX_BUCKETS)]
+    counts.disk = settings.data_dir
+    return Services(
+        settings=settings, engine=engine, store=Store(engine), identity=Identity(open_master_key(settings)),
+        proxies=TrustedProxies(settings.trusted_proxies), metrics=counts, log=AccessLog(settings.log_format),
+    )
+
+
+class App:
+    """One process's server."""
+
+    def __init__(self, services: Services, new_root_key: tuple[str, str] | None) -> None:
+        self.services = services
+        self.new_root_key = new_root_key
+
+    def host(self, patterns: tuple[str, ...] = ("*",)) -> FunctionHost:
+        """The Flask application over the functions that match."""
+        functions = load(patterns)
+        return FunctionHost(functions, Pipeline(self.services, functions))
+
+    def serve(self, process: str, sockets: list[socket.socket]) -> None:
+        """Answer requests on bound sockets until SIGTERM, then let running ones finish."""
+        entry = manifest.read()[process]
+        host = self.host(entry.functions)
+        settings = self.services.settings
+        if entry.listener == "console":
+            from shared.host.console import add_console_routes
+
+            add_console_routes(host, self.services)
+        server = create_server(
+            host.pipeline if entry.listener == "s3" else WsgiApplication(host), sockets, fast=settings.threads_fast,
+            slow=settings.threads_slow, inline_bytes=settings.inline_bytes,
+        )
+        _drain_on_sigterm(server, settings.drain_timeout_s)
+        server.run()
+
+    def invoke(self, function_id: str, payload: dict[str, Any], body: bytes = b"") -> Any:
+        """Call a function as root, without HTTP. ``payload`` holds the arguments boto3 users know.
+
+        Raises LookupError for an unknown function, and what the function raises.
+        """
+        functions = load()
+        if function_id not in functions:
+            raise LookupError(f"there is no function {function_id}; known: {', '.join(functions)}")
+        function = functions[function_id]
+        if function.operation is None:
+            return function.call(payload)  # type: ignore[arg-type]
+        return _result(function.call(self._context_for(function, payload, body)), function)
+
+    def _context_for(self, function: Function, payload: dict[str, Any], body: bytes) -> Context:
+        operation = function.operation
+        assert operation is not None
+        bucket, key = payload.get("Bucket"), payload.get("Key")
+        target = Target(bucket, key.encode() if key is not None else None, "/", "", {})
+        request = Request(operation.method, "/", operation.headers_of(payload), content_length=len(body))
+        known = self.services.identity.current()
+        ctx = Context(self.services, request, target, {}, request.lower, operation, function, known)
+        ctx.auth = Authenticated("header", Payload())
+        ctx.caller = people.root()
+        ctx.bucket_found = known.bucket(bucket) if bucket else None
+        if bucket and ctx.bucket_found is None and function.name != "CreateBucket":
+            raise NoSuchBucket(BucketName=bucket)
+        ctx.params = payload
+        ctx.body = Body(data=body, size=len(body))
+        return ctx
+
+    def ready(self) -> bool:
+        """Whether this process could answer."""
+        return health.is_ready(self.services.engine)
+
+    def close(self) -> None:
+        """Release files, locks and connections."""
+        self.services.engine.close()
+        database.dispose()
+
+
+def _result(result: Any, function: Function) -> Any:
+    if not isinstance(result, Reply):
+        return result or {}
+    headers = dict(result.headers)
+    return {**headers, "Body": result.body} if result.body != b"" else headers
+
+
+def _drain_on_sigterm(server: Server, timeout_s: float) -> None:
+    def drain(*_: object) -> None:
+        server.drain(timeout_s)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, drain)
+
+

@@ -1,0 +1,1 @@
+"""Bytes: engines, staging, segments and transforms; knows no names."""

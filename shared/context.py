@@ -1,0 +1,62 @@
+"""What a function is given: the request as understood so far, and the services it may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shared.clock import now_ms
+from shared.request import Headers, Request
+
+if TYPE_CHECKING:
+    from shared.auth.model import Authenticated
+    from shared.host.contract import Body
+    from shared.identity import Generation, Principal
+    from shared.meta.buckets import BucketInfo
+    from shared.protocol.model import Operation
+    from shared.protocol.target import Target
+    from shared.registry import Function
+    from shared.services import Services
+
+
+@dataclass(eq=False, slots=True)
+class Context:
+    """One request on its way through the pipeline. Steps fill it from top to bottom; functions read it.
+
+    ``params`` are the arguments boto3 users know (``{"Bucket": …, "Key": …}``). ``headers`` are lower-case and include what a presigned
+    URL carries in its query. ``notes`` are reply headers that a step or function adds to whatever is answered.
+    """
+
+    services: Services
+    request: Request
+    target: Target
+    query: dict[str, str]
+    headers: dict[str, str]
+    operation: Operation | None = None
+    function: Function | None = None
+    known: Generation | None = None
+    auth: Authenticated | None = None
+    caller: Principal | None = None
+    bucket_found: BucketInfo | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    body: Body | None = None
+    notes: Headers = field(default_factory=list)
+    now_ms: int = field(default_factory=now_ms)
+
+    @property
+    def bucket(self) -> BucketInfo:
+        """The bucket of the request; the pipeline has made sure that it is there."""
+        assert self.bucket_found is not None
+        return self.bucket_found
+
+    @property
+    def key(self) -> bytes:
+        """The object key of the request."""
+        assert self.target.key is not None
+        return self.target.key
+
+    @property
+    def owner_id(self) -> int:
+        """The principal who will own what this request creates."""
+        assert self.caller is not None
+        return self.caller.id

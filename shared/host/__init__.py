@@ -1,0 +1,1 @@
+"""waitress taught to speak S3: sockets, parsing, bodies, lanes; knows nothing of buckets."""

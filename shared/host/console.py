@@ -1,0 +1,39 @@
+"""What the console's listener answers beside its functions: health and metrics."""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+
+from flask import Flask, Response, request
+
+from shared import health
+from shared.metrics import CONTENT_TYPE
+from shared.services import Services
+
+
+def add_console_routes(app: Flask, services: Services) -> None:
+    """Add /healthz, /readyz with their aliases, and /metrics."""
+    for path in sorted(health.PROBES):
+        app.add_url_rule(path, f"health{path.replace('/', '.')}", lambda path=path: _probe(path, services), methods=["GET"])
+    app.add_url_rule("/metrics", "metrics", lambda: _metrics(services), methods=["GET"])
+
+
+def _probe(path: str, services: Services) -> Response:
+    ready = path in health.LIVE or health.is_ready(services.engine)
+    return Response(status=200 if ready else 503)
+
+
+def _metrics(services: Services) -> Response:
+    """The Prometheus page: for the holder of the metrics token, or, while none is set, for this machine only."""
+    if not _may_read_metrics(services.settings.metrics_token):
+        return Response("metrics need the bearer token of MAXIOFS_METRICS_TOKEN\n", 403, mimetype="text/plain")
+    return Response(services.metrics.render(), mimetype=None, content_type=CONTENT_TYPE)
+
+
+def _may_read_metrics(token: str) -> bool:
+    if token:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(given.encode(), token.encode())
+    forwarded = any(name.lower().startswith("x-forwarded-") or name.lower() == "forwarded" for name in request.headers.keys())
+    return not forwarded and ip_address(request.remote_addr or "0.0.0.0").is_loopback

@@ -1,0 +1,204 @@
+"""The server: listening sockets, the I/O loop, deadlines, and an orderly end."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+
+from shared.host.channel import S3Channel
+from shared.host.contract import Application, Limits
+from shared.host.lanes import Lanes
+from shared.host.outbox import BLOCK_BYTES
+from shared.host.task import FixedHeaders, S3Task
+
+IDENT = "MaxIOFS"
+CONNECTION_LIMIT = 1000
+TICK_S = 0.5
+
+log = logging.getLogger("maxiofs.host")
+
+
+class _Listener(TcpWSGIServer):  # type: ignore[misc]
+    """One listening socket. To its channels it is the server: what they need is reachable from here in one step."""
+
+    channel_class = S3Channel
+
+    def __init__(self, server: Server, sock: socket.socket) -> None:
+        self.limits, self.app, self.scratch = server.limits, server.app, server.scratch
+        self.fixed_headers, self.task_class = server.fixed_headers, server.task_class
+        self.add_task, self.call_soon = server.lanes.add_task, server.call_soon
+        self.owner = server
+        self.pause_until_s = 0.0
+        application = getattr(server.app, "wsgi", None)
+        where = (sock.family, sock.type, sock.proto, sock.getsockname())
+        super().__init__(application, server.map, True, sock, server.lanes, server.adj, where, bind_socket=False)
+
+    @property
+    def stopping(self) -> bool:
+        return self.owner.stopping
+
+    def pull_trigger(self) -> None:
+        self.owner.wake()
+
+    def maintenance(self, now: float) -> None:
+        """Nothing: the server's tick does it."""
+
+    def readable(self) -> bool:
+        return super().readable() and time.monotonic() >= self.pause_until_s
+
+    def accept(self) -> Any:
+        try:
+            return super().accept()
+        except OSError as error:  # out of descriptors: the connection stays in the queue, trying again at once would spin
+            log.error("cannot accept a connection: %s", error)
+            self.pause_until_s = time.monotonic() + 1.0
+            return None
+
+    def stop(self) -> None:
+        """Close the socket; the trigger stays, replies still need it."""
+        wasyncore.dispatcher.close(self)
+
+
+class Server:
+    """One process's share of the listeners. Only ``run`` blocks; ``stop_accepting`` may be called from a signal handler."""
+
+    def __init__(
+        self, app: Application, sockets: list[socket.socket], *, lanes: Lanes, limits: Limits, connection_limit: int
+    ) -> None:
+        self.app, self.lanes, self.limits = app, lanes, limits
+        self.task_class = getattr(app, "task_class", S3Task)
+        self.map: dict[int, Any] = {}
+        self.scratch = memoryview(bytearray(BLOCK_BYTES))  # every body is received through it: only in the I/O thread
+        self.fixed_headers = FixedHeaders(IDENT)
+        self.stopping = False
+        self._deadline_s = float("inf")
+        self._woken = False
+        self._thread_id = 0
+        self._finished = threading.Event()
+        self._drained = False
+        self.adj = Adjustments(
+            ident=IDENT, asyncore_use_poll=True, connection_limit=connection_limit, clear_untrusted_proxy_headers=False,
+            log_socket_errors=False, channel_request_lookahead=0, recv_bytes=BLOCK_BYTES,
+        )  # fmt: skip
+        self._listeners = [_Listener(self, sock) for sock in sockets]
+        self._trigger = self._listeners[0].trigger
+        shortest_s = min(limits.header_deadline_s, limits.body_idle_s, limits.linger_s, limits.idle_s)
+        self._tick_s = min(TICK_S, shortest_s / 4)
+
+    @property
+    def ports(self) -> list[int]:
+        """The TCP ports served, in the order of the sockets given."""
+        return [int(listener.effective_port) for listener in self._listeners]
+
+    def run(self) -> bool:
+        """Serve until stopped; whether every request begun by then was answered. Cleans up also on SystemExit."""
+        next_tick_s, self._thread_id = 0.0, threading.get_ident()
+        try:
+            while not self._ended():
+                self._woken = False  # before the channels are asked: a later wake interrupts the poll
+                wasyncore.poll2(self._tick_s, self.map)
+                now_s = time.monotonic()
+                if now_s >= next_tick_s or self.stopping:
+                    next_tick_s = now_s + self._tick_s
+                    self._tick(now_s)
+        finally:
+            self._close()
+        return self._drained
+
+    def stop_accepting(self) -> None:
+        """Close the listeners and idle connections; what was begun is answered, then ``run`` returns. From any thread, signal-safe."""
+        self.stopping = True
+        self.wake()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Stop, and end after ``timeout_s`` at the latest; whether all was answered.
+
+        Waits for the end, unless called in the thread that runs the loop (a signal handler): there ``run`` gives the answer.
+        """
+        self._deadline_s = time.monotonic() + timeout_s
+        self.stop_accepting()
+        if threading.get_ident() == self._thread_id:
+            return False
+        self._finished.wait(timeout_s + 10)
+        return self._drained
+
+    def wake(self) -> None:
+        """Have the loop look again. From any thread or signal handler."""
+        if not self._woken:
+            self._woken = True
+            try:
+                self._trigger._physical_pull()
+            except OSError:  # the server is closed
+                pass
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Run ``call`` in the I/O thread. Must not be called from a signal handler, nor by ``call`` itself."""
+
+        def guarded() -> None:
+            try:
+                call()
+            except Exception:
+                log.exception("the I/O thread failed")
+
+        with self._trigger.lock:
+            self._trigger.thunks.append(guarded)
+        self.wake()
+
+    def _channels(self) -> list[S3Channel]:
+        return [item for item in self.map.values() if isinstance(item, S3Channel)]
+
+    def _ended(self) -> bool:
+        if not self.stopping:
+            return False
+        self._drained = not self._channels()
+        return self._drained or time.monotonic() >= self._deadline_s
+
+    def _tick(self, now_s: float) -> None:
+        for listener in self._listeners if self.stopping else []:
+            if listener.socket is not None:
+                listener.stop()
+        for channel in self._channels():
+            channel.check_deadlines(now_s)
+            if self.stopping and channel.connected:
+                channel.close_if_idle()
+
+    def _close(self) -> None:
+        for listener in self._listeners:
+            listener.stop()
+        for channel in self._channels():
+            channel.handle_close()
+        self.lanes.shutdown(timeout_s=5.0 if not self._drained else 1.0)
+        with self._trigger.lock:
+            calls, self._trigger.thunks = self._trigger.thunks, []
+        for call in calls:  # admissions that came too late discard their sinks
+            call()
+        for listener in self._listeners:
+            listener.trigger.close()
+        self._finished.set()
+
+
+def create_server(
+    app: Application,
+    sockets: list[socket.socket],
+    *,
+    fast: int = 2,
+    slow: int = 16,
+    inline_bytes: int = 16384,
+    limits: Limits | None = None,
+    connection_limit: int = CONNECTION_LIMIT,
+) -> Server:
+    """Serve ``app`` on bound TCP sockets, with ``fast`` and ``slow`` worker threads in the two lanes.
+
+    ``limits`` overrides ``inline_bytes`` (bodies above it go through the gate). An app with a ``wsgi`` attribute, such as
+    WsgiApplication, is an ordinary WSGI application.
+    """
+    limits = limits or Limits(inline_bytes=inline_bytes)
+    return Server(app, sockets, lanes=Lanes(fast, slow), limits=limits, connection_limit=connection_limit)

@@ -1,0 +1,127 @@
+"""Taking a body in: decide where it goes before it comes, verify every digest and signature after, in one pass over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from shared.auth.model import Payload
+from shared.auth.streaming import ChunkVerifier
+from shared.blobs.engine import Staged
+from shared.context import Context
+from shared.errors import EntityTooLarge, IncompleteBody, InvalidArgument, MaxMessageLengthExceeded, MissingContentLength
+from shared.host.contract import MAX_BODY_BYTES, Admission, Body, MemorySink, Sink
+from shared.protocol.checksums import BodyDigests, verify_small
+from shared.registry import DOCUMENT_BYTES
+
+LONG_BODY_BYTES = 1 << 20   # bodies above this are answered in the slow lane
+STRAY_BYTES = 64 << 10      # of a body that the operation has no use for
+
+
+class Received(NamedTuple):
+    """A body that is what the client says it is. ``etag`` is its MD5 in hexadecimal, ``checksum`` base64."""
+
+    size: int
+    etag: str
+    checksum_algorithm: str
+    checksum: str
+    data: bytes
+    staged: Staged | None
+
+
+@dataclass
+class Admitted(Admission):
+    """An admission that remembers the request as far as it was understood."""
+
+    context: Context | None = None
+
+
+def admit(ctx: Context, payload: Payload) -> Admitted:
+    """Choose where an authorised body goes, before a byte of it is read.
+
+    Raises MissingContentLength, EntityTooLarge, StorageFull, and what a bad digest header raises.
+    """
+    assert ctx.operation is not None
+    size = _announced_size(ctx, payload)
+    if ctx.operation.streams:
+        if size is None:
+            raise MissingContentLength()
+        if size > MAX_BODY_BYTES:
+            raise EntityTooLarge(ProposedSize=size, MaxSizeAllowed=MAX_BODY_BYTES)
+        BodyDigests(ctx.headers, sha256_hex=payload.sha256)
+        sink = _sink(ctx, size)
+    else:
+        limit = DOCUMENT_BYTES if ctx.operation.takes_body else STRAY_BYTES
+        if (size or 0) > limit:
+            raise MaxMessageLengthExceeded()
+        sink = MemorySink(limit)
+    return Admitted(
+        sink=sink, aws_chunked=payload.kind == "streaming", signed_chunks=payload.signed_chunks, trailers=payload.trailers,
+        decoded_length=size if payload.kind == "streaming" else None, slow=(size or 0) > LONG_BODY_BYTES, context=ctx,
+    )
+
+
+def _sink(ctx: Context, size: int) -> Sink:
+    if size <= ctx.services.settings.inline_bytes:
+        return MemorySink(ctx.services.settings.inline_bytes, EntityTooLarge)
+    ctx.services.engine.admit(size)
+    return ctx.services.engine.stage(size)
+
+
+def _announced_size(ctx: Context, payload: Payload) -> int | None:
+    """Decoded bytes that will come, None when nothing says."""
+    if payload.kind != "streaming":
+        return None if ctx.request.chunked else ctx.request.content_length
+    text = ctx.headers.get("x-amz-decoded-content-length")
+    if text is None:
+        raise MissingContentLength()
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise InvalidArgument("The decoded length is not a number.", ArgumentName="x-amz-decoded-content-length", ArgumentValue=text)
+    return int(text)
+
+
+def receive(ctx: Context) -> Received:
+    """Verify the body of a PUT or part: length, chunk signatures, payload digest, checksums, Content-MD5. The first digest that
+    does not match is the error.
+
+    Raises IncompleteBody, SignatureDoesNotMatch, BadDigest, XAmzContentSHA256Mismatch, MalformedTrailerError, InvalidRequest.
+    """
+    body, auth = ctx.body, ctx.auth
+    assert body is not None and auth is not None
+    digests = BodyDigests(ctx.headers, sha256_hex=auth.payload.sha256)
+    chain = _chain(body, auth.payload, auth.seed)
+    staged = body.sink if isinstance(body.sink, Staged) else None
+    for block in staged.blocks() if staged else (body.data,):
+        digests.update(block)
+        if chain:
+            chain.update(block)
+    if chain:
+        chain.finish()
+    verified = digests.finish(body.trailers)
+    if verified.size != body.size:
+        raise IncompleteBody()
+    return Received(verified.size, verified.md5_hex, verified.algorithm, verified.value, b"" if staged else body.data, staged)
+
+
+def _chain(body: Body, payload: Payload, seed: object) -> ChunkVerifier | None:
+    if not payload.signed_chunks or body.chunks is None:
+        return None
+    return ChunkVerifier(seed, body.chunks, body.trailers if payload.trailers else None)  # type: ignore[arg-type]
+
+
+def document(ctx: Context) -> bytes:
+    """The body of any other request, verified against the digests it announces. Raises as ``receive`` does."""
+    body, auth = ctx.body, ctx.auth
+    if body is None or auth is None:
+        return b""
+    if chain := _chain(body, auth.payload, auth.seed):
+        chain.update(body.data)
+        chain.finish()
+    headers = ctx.headers
+    if body.trailers:
+        digests = BodyDigests(headers)
+        digests.update(body.data)
+        digests.finish(body.trailers)
+    elif body.data or auth.payload.sha256:
+        verify_small(headers, body.data, auth.payload.sha256)
+    return body.data

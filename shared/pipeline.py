@@ -1,0 +1,287 @@
+"""The life of a request: one visible list of steps, each with one job. No operation repeats a step.
+
+``Pipeline.before_body`` lists what runs as soon as the headers are here; a body is received only when all of it has passed. The function is
+called when the body is whole. Requests without a body, or with a small plain one, do both at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+
+from shared import health, intake
+from shared.auth import engine as permissions
+from shared.auth.engine import ANYONE
+from shared.auth.sigv4 import authenticate as check_signature
+from shared.blobs.engine import BlobCorrupt, BlobMissing
+from shared.context import Context
+from shared.errors import (
+    AccessDenied,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    MissingContentLength,
+    NoSuchBucket,
+    NotImplementedS3,
+    S3Error,
+    ServiceUnavailable,
+)
+from shared.host.contract import Admission, Body, Refusal
+from shared.meta import database
+from shared.protocol.error_xml import render_xml
+from shared.protocol.model import load_model
+from shared.protocol.target import Target, parse_target
+from shared.protocol.unbuilt import refuse_unbuilt
+from shared.registry import Function
+from shared.request import Reply, Request
+from shared.services import Services
+
+HOST_ID = "bWF4aW9mcw=="       # x-amz-id-2: AWS support's second request id; constant, since one id finds a log line here
+METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
+NO_TARGET = Target(None, None, "/", "", {})
+
+log = logging.getLogger("maxiofs.pipeline")
+Step = Callable[[Context], None]
+
+
+class Pipeline:
+    """Runs requests through the steps and answers whatever becomes of them; implements the host's Application."""
+
+    def __init__(self, services: Services, functions: dict[str, Function]) -> None:
+        self.services = services
+        self.functions = {function.name: function for function in functions.values() if function.kind == "s3"}
+        self.before_body: tuple[Step, ...] = (
+            self.parse_the_target, self.resolve_the_operation, self.look_up, self.authenticate, self.require_the_bucket,
+            self.check_expected_owner, self.authorise, self.refuse_what_is_not_built,
+        )
+        self._model = load_model()
+        self._slow = {
+            (function.operation.method, header)
+            for function in self.functions.values() if function.streams and function.operation
+            for header in function.operation.routed_headers or [""]
+        }
+
+    # ---- what the host calls ----------------------------------------------------------------------------------------------------
+
+    def slow(self, request: Request) -> bool:
+        """Which lane: operations declared to take long go to the slow one."""
+        return any(request.method == method and (not header or header in request.lower) for method, header in self._slow)
+
+    def admit(self, request: Request) -> Admission | Refusal:
+        """Everything before the body."""
+        started = time.perf_counter()
+        self.services.metrics.started()
+        ctx = self._context(request)
+        try:
+            self._run(self.before_body, ctx)
+            assert ctx.auth is not None
+            return intake.admit(ctx, ctx.auth.payload)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
+            return Refusal(self._answered(ctx, None, error, started))
+
+    def respond(self, request: Request, admission: Admission | None, body: Body) -> Reply:
+        """Everything, or everything after the body when the host asked before it."""
+        if health.is_probe(request):
+            return health.answer(request, self.services.engine)
+        started = time.perf_counter()
+        error: Exception | None = None
+        reply = None
+        if isinstance(admission, intake.Admitted) and admission.context is not None:
+            ctx = admission.context
+        else:
+            self.services.metrics.started()
+            ctx = self._context(request)
+        ctx.body = body
+        try:
+            if ctx.auth is None:
+                self._run(self.before_body, ctx)
+            if body.error is not None:
+                raise body.error
+            reply = self._call(ctx)
+        except Exception as caught:  # noqa: BLE001
+            error = caught
+        finally:
+            if body.sink is not None:
+                body.sink.discard()
+        return self._answered(ctx, reply, error, started)
+
+    def refuse(self, request: Request | None, error: S3Error) -> Reply:
+        """Answer what never became a request, through the same renderer and log."""
+        self.services.metrics.started()
+        ctx = self._context(request or Request("", "/", []))
+        return self._answered(ctx, None, error, time.perf_counter())
+
+    # ---- the steps --------------------------------------------------------------------------------------------------------------
+
+    def parse_the_target(self, ctx: Context) -> None:
+        """Find bucket, key and query in the raw target; never in a decoded one."""
+        request, settings = ctx.request, self.services.settings
+        ctx.target = parse_target(request.target, self.services.proxies.host(request), settings.domain)
+        ctx.query = ctx.target.query
+        ctx.headers = request.lower
+
+    def resolve_the_operation(self, ctx: Context) -> None:
+        """Find out what is asked for. Raises MethodNotAllowed, NotImplementedS3 for what nobody here claims."""
+        request, target = ctx.request, ctx.target
+        if request.method not in METHODS:
+            raise MethodNotAllowed(Method=request.method, ResourceType="SERVICE" if target.bucket is None else "BUCKET")
+        operation = self._model.resolve(request.method, target.level, target.query, ctx.headers)
+        ctx.operation = operation
+        ctx.function = self.functions.get(operation.name) if operation else None
+
+    def look_up(self, ctx: Context) -> None:
+        """Ask once whether identities and buckets are still as this process knows them."""
+        ctx.known = self.services.identity.current()
+
+    def authenticate(self, ctx: Context) -> None:
+        """Find out who asks. Raises what shared.auth.sigv4.authenticate does."""
+        settings = self.services.settings
+        assert ctx.known is not None
+        ctx.auth = check_signature(
+            ctx.request, ctx.target, credential=ctx.known.credential, now_s=ctx.now_ms / 1000, region=settings.region,
+            proxies=self.services.proxies, domains=settings.domain, allow_sigv2_query=settings.presigned_v2,
+            body=ctx.body.data if ctx.body else None,
+        )
+        ctx.caller = ctx.auth.principal
+        if ctx.auth.hoisted:
+            ctx.headers = {**ctx.headers, **ctx.auth.hoisted}
+        if ctx.function is None:
+            self._refuse_unclaimed(ctx)
+
+    def _refuse_unclaimed(self, ctx: Context) -> None:
+        """Name what is not built. Only to those who signed: nobody else learns what this server has."""
+        if ctx.caller is None:
+            raise AccessDenied()
+        name = self._model.name_of(ctx.request.method, ctx.target.level, ctx.query, ctx.headers)
+        raise NotImplementedS3(f"The operation {name} is not implemented.", Operation=name)
+
+    def require_the_bucket(self, ctx: Context) -> None:
+        """Find the bucket. A missing one is NoSuchBucket for anyone, as on AWS; creating one needs none."""
+        name = ctx.target.bucket
+        if name is None:
+            return
+        assert ctx.known is not None and ctx.function is not None
+        ctx.bucket_found = ctx.known.bucket(name)
+        if ctx.bucket_found is None and ctx.function.name != "CreateBucket":
+            raise NoSuchBucket(BucketName=name)
+
+    def check_expected_owner(self, ctx: Context) -> None:
+        """Refuse when the client expected the bucket to be somebody else's. Raises AccessDenied."""
+        expected = ctx.headers.get("x-amz-expected-bucket-owner")
+        if expected is not None and ctx.bucket_found is not None:
+            require_owner(ctx, ctx.bucket_found.owner_id, expected)
+
+    def authorise(self, ctx: Context) -> None:
+        """Ask the permission engine. Raises AccessDenied."""
+        assert ctx.function is not None
+        decision = permissions.decide(ctx.caller, wanted(ctx, ctx.function))
+        if not decision.allowed:
+            raise AccessDenied()
+
+    def refuse_what_is_not_built(self, ctx: Context) -> None:
+        """Refuse headers that ask for features to come, on requests that change something."""
+        if ctx.request.method in ("PUT", "POST", "DELETE"):
+            refuse_unbuilt(ctx.headers)
+
+    # ---- after the body ---------------------------------------------------------------------------------------------------------
+
+    def _call(self, ctx: Context) -> Reply:
+        operation, function = ctx.operation, ctx.function
+        assert operation is not None and function is not None
+        if operation.streams:
+            body = b""
+            _require_length(ctx)
+        else:
+            body = intake.document(ctx)
+            if operation.checksum_required:
+                _require_digest(ctx)
+        path = {"Bucket": ctx.target.bucket, "Key": ctx.target.key}
+        ctx.params = operation.read(path, ctx.query, ctx.headers, body)
+        result = function.call(ctx)
+        if isinstance(result, Reply):
+            return result
+        return Reply(*operation.write(result or {}))
+
+    @staticmethod
+    def _run(steps: Iterable[Step], ctx: Context) -> None:
+        for step in steps:
+            step(ctx)
+
+    def _context(self, request: Request) -> Context:
+        return Context(self.services, request, NO_TARGET, {}, {})
+
+    # ---- answering --------------------------------------------------------------------------------------------------------------
+
+    def _answered(self, ctx: Context, reply: Reply | None, error: Exception | None, started: float) -> Reply:
+        code = None
+        if reply is None:
+            refusal = as_s3_error(error or InternalError(), ctx.request)
+            code = refusal.code
+            resource = ctx.request.target.partition("?")[0]
+            head = ctx.request.method == "HEAD"
+            status, headers, body = render_xml(refusal, resource=resource, request_id=ctx.request.id, host_id=HOST_ID, head=head)
+            reply = Reply(status, headers, body)
+        reply.headers += [("x-amz-request-id", ctx.request.id), ("x-amz-id-2", HOST_ID), *ctx.notes]
+        self._record(ctx, reply, code, time.perf_counter() - started)
+        return reply
+
+    def _record(self, ctx: Context, reply: Reply, code: str | None, duration_s: float) -> None:
+        services, auth = self.services, ctx.auth
+        name = ctx.function.name if ctx.function else "Unknown"
+        bytes_in = ctx.body.size if ctx.body else 0
+        bytes_out = len(reply.body) if isinstance(reply.body, bytes) else reply.length or 0
+        services.metrics.finished(name, reply.status, code, bytes_in=bytes_in, bytes_out=bytes_out, duration_s=duration_s)
+        services.log.write(
+            ctx.request, status=reply.status, duration_s=duration_s, remote=services.proxies.client(ctx.request), operation=name,
+            bucket=ctx.target.bucket, key=ctx.target.key, code=code, access_key=auth.access_key if auth else None,
+            bytes_in=bytes_in, bytes_out=bytes_out,
+        )
+
+
+def wanted(ctx: Context, function: Function) -> Iterable[tuple[str, str]]:
+    """The (action, resource) pairs that a request needs."""
+    if callable(function.allow):
+        return function.allow(ctx)
+    if function.allow == (ANYONE,):
+        return ((ANYONE, ""),)
+    resource = ctx.target.bucket or "*"
+    if ctx.target.key is not None:
+        resource += "/" + ctx.target.key.decode()
+    return ((action, resource) for action in function.allow)
+
+
+def require_owner(ctx: Context, owner_id: int, expected: str) -> None:
+    """Raise AccessDenied unless the owner's canonical id is the expected one."""
+    assert ctx.known is not None
+    owner = ctx.known.principal(owner_id)
+    if owner is None or owner.canonical_id != expected:
+        raise AccessDenied()
+
+
+def as_s3_error(error: Exception, request: Request) -> S3Error:
+    """What the client is told about any exception; what it is not told goes to the log under the request id."""
+    if isinstance(error, S3Error):
+        return error
+    if isinstance(error, database.DRIVER_ERRORS):
+        log.warning("the metadata database failed: %s", error, extra={"request_id": request.id})
+        return database.unavailable(error)
+    if isinstance(error, (BlobMissing, BlobCorrupt)):
+        log.error("stored bytes are missing or damaged: %s", error, extra={"request_id": request.id})
+        return InternalError()
+    log.error("unexpected error", exc_info=error, extra={"request_id": request.id})
+    return ServiceUnavailable() if isinstance(error, OSError) else InternalError()
+
+
+def _require_digest(ctx: Context) -> None:
+    body = ctx.body
+    if "content-md5" in ctx.headers or any(name.startswith("x-amz-checksum-") for name in ctx.headers) or (body and body.trailers):
+        return
+    raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+
+
+def _require_length(ctx: Context) -> None:
+    """An upload without any stated length is not an empty object. Raises MissingContentLength."""
+    if ctx.request.content_length is None and not ctx.request.chunked:
+        raise MissingContentLength()

@@ -1,0 +1,1 @@
+"""S3 as pure functions: no database, no disk."""

@@ -1,0 +1,44 @@
+"""Request headers whose features are not built yet: refused by name, never silently ignored.
+
+Each entry goes when the feature comes. A value that asks for nothing (a private ACL, no legal hold) is no request for the feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.errors import AccessControlListNotSupported, InvalidStorageClass, NotImplementedS3
+
+_PREFIXES = (
+    "x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption", "x-amz-object-lock-", "x-amz-grant-", "x-amz-mfa",
+    "x-amz-write-offset-bytes", "x-amz-if-match-",
+)
+_HARMLESS: dict[str, frozenset[str]] = {
+    "x-amz-tagging": frozenset({""}),
+    "x-amz-tagging-directive": frozenset({"COPY"}),         # no object has tags to copy
+    "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
+    "x-amz-object-ownership": frozenset({"BucketOwnerEnforced"}),
+    "x-amz-object-lock-legal-hold": frozenset({"OFF"}),
+    "x-amz-bucket-namespace": frozenset({"global"}),
+    "x-amz-object-annotation-directive": frozenset({"COPY"}),
+}
+_OWNERS_ONLY = frozenset({"private", "bucket-owner-full-control"})     # what "no ACL" means anyway
+_STORAGE_CLASSES = frozenset({"STANDARD"})
+
+
+def refuse_unbuilt(headers: Mapping[str, str]) -> None:
+    """Look through the headers (lower-case names) of a request that writes.
+
+    Raises NotImplementedS3 naming the header, AccessControlListNotSupported, InvalidStorageClass.
+    """
+    for name, value in headers.items():
+        if not name.startswith("x-amz-"):
+            continue
+        if name == "x-amz-acl":
+            if value not in _OWNERS_ONLY:
+                raise AccessControlListNotSupported()
+        elif name == "x-amz-storage-class":
+            if value not in _STORAGE_CLASSES:
+                raise InvalidStorageClass()
+        elif (name in _HARMLESS and value not in _HARMLESS[name]) or (name not in _HARMLESS and name.startswith(_PREFIXES)):
+            raise NotImplementedS3(f"A header you provided implies functionality that is not implemented: {name}", Header=name)

@@ -1,0 +1,141 @@
+"""Where names and bytes meet: every write that touches both goes through here, bytes first, then the row.
+
+A crash between the two leaves a blob without a row, which the sweeper removes; never a row without its blob.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from shared.blobs.engine import BlobEngine, Staged, new_blob_id
+from shared.blobs.files import BlobFile
+from shared.blobs.segments import Segment, open_segments
+from shared.errors import S3Error, ServiceUnavailable, SlowDown
+from shared.meta import objects, uploads
+from shared.meta.content import Located, NewBlob
+from shared.meta.objects import Condition, Found, NewVersion, Written
+from shared.meta.uploads import PartInfo
+
+COPY_ATTEMPTS = 5       # a source that is overwritten faster than this is answered with SlowDown
+MAX_SEGMENTS = 100_000  # of one part copied from others; a part of 5 GiB made of 5 MiB parts has about 1,000
+
+log = logging.getLogger("maxiofs.store")
+T = TypeVar("T")
+
+
+class Span(Protocol):
+    """A byte range, ends included."""
+
+    @property
+    def first(self) -> int: ...
+    @property
+    def last(self) -> int: ...
+
+
+class Payload(Protocol):
+    """Verified bytes of a request: small ones in ``data``, others staged."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def staged(self) -> Staged | None: ...
+
+
+class Store:
+    """The object store of this process: one blob engine beside the one metadata database."""
+
+    def __init__(self, engine: BlobEngine) -> None:
+        self.engine = engine
+
+    # ---- writing ----------------------------------------------------------------------------------------------------------------
+
+    def put(self, bucket_id: int, new: NewVersion, payload: Payload, condition: Condition | None = None) -> Written:
+        """Write an object: its bytes durably, then its row. Raises as meta.objects.put does."""
+        return self._with_bytes(payload, lambda blob: objects.put(bucket_id, dataclasses.replace(new, new_blob=blob), condition))
+
+    def put_part(self, upload_id: bytes, part: PartInfo, payload: Payload) -> None:
+        """Write a part of an upload. Raises NoSuchUpload when the upload ended meanwhile."""
+        self._with_bytes(payload, lambda blob: uploads.put_part(upload_id, part, blob))
+
+    def _with_bytes(self, payload: Payload, write_row: Callable[[NewBlob | None], T]) -> T:
+        """Make the bytes durable, then write their row; take the bytes back when the row was refused for sure."""
+        if payload.staged is None:
+            return write_row(NewBlob(new_blob_id(), payload.size, payload.data) if payload.size else None)
+        blob_id = payload.staged.commit()
+        try:
+            return write_row(NewBlob(blob_id, payload.size))
+        except ServiceUnavailable:
+            raise       # the row may or may not be there: the sweeper finds out
+        except S3Error:
+            self._unlink(blob_id)
+            raise
+
+    def _unlink(self, blob_id: bytes) -> None:
+        try:
+            self.engine.delete(blob_id)
+        except (OSError, S3Error):
+            log.warning("blob %s is left to the sweeper", blob_id.hex())
+
+    # ---- copying: no byte moves -------------------------------------------------------------------------------------------------
+
+    def copy(self, find: Callable[[], Found], bucket_id: int, draft: Callable[[Found], NewVersion], condition: Condition | None) -> Any:
+        """Write a version that shares the bytes of another one.
+
+        ``find`` reads the source row, ``draft`` makes the new version's columns from it; both are called again when the source was
+        deleted between reading and sharing. Returns (source, Written).
+        """
+
+        def attempt(source: Found) -> Written:
+            new = draft(source)
+            if source.blob_id is not None:
+                new = dataclasses.replace(
+                    new, shared_blob=source.blob_id, wrapped_key=source.wrapped_key, key_version=source.key_version
+                )
+            elif source.body_id is not None:
+                new = dataclasses.replace(new, shared_body=source.body_id, body_id=os.urandom(16), parts_count=source.parts_count)
+            return objects.put(bucket_id, new, condition)
+
+        return self._sharing(find, attempt)
+
+    def copy_part(self, find: Callable[[], Found], span: Callable[[Found], Span], upload_id: bytes, draft: Callable[[Found, int], PartInfo]) -> Any:
+        """Make a part of an upload out of a byte range of an object. Returns (source, PartInfo)."""
+
+        def attempt(source: Found) -> PartInfo:
+            chosen = span(source)
+            part = draft(source, chosen.last + 1 - chosen.first)
+            uploads.put_part(upload_id, part, None, source.located(chosen.first, chosen.last))
+            return part
+
+        return self._sharing(find, attempt)
+
+    def _sharing(self, find: Callable[[], Found], attempt: Callable[[Found], T]) -> tuple[Found, T]:
+        for _ in range(COPY_ATTEMPTS):
+            source = find()
+            try:
+                return source, attempt(source)
+            except objects.SourceGone:
+                continue
+        raise SlowDown("The copy source changes too fast. Please try again.")
+
+    # ---- reading ----------------------------------------------------------------------------------------------------------------
+
+    def open(self, found: Found, first: int, last: int) -> BlobFile:
+        """Open bytes ``first``..``last`` (inclusive) of a version as a seekable file.
+
+        Raises BlobMissing before any byte is read when the first blob is gone, BlobCorrupt when it does not verify.
+        """
+        return open_segments(self.engine, [_segment(located) for located in found.located(first, last)])
+
+
+def _segment(located: Located) -> Segment:
+    return Segment(
+        located.blob_id, located.offset, located.length, located.codec, located.algorithm, located.chunk or 0, located.data, located.wrapped_key
+    )
+
+

@@ -1,0 +1,246 @@
+"""The host on the wire: names, keep-alive, order, slow readers, lanes, limits, an orderly end (PITFALLS W1-W18)."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+from conftest import eventually
+from wire_app import Client
+
+from shared.host.contract import Limits
+from shared.host.server import create_server
+
+GET = "GET {} HTTP/1.1\nHost: x"
+
+
+def test_request_header_names_and_values_arrive_as_sent(server):
+    client = server.connect()
+    facts = client.ask("GET /a HTTP/1.1\nhOST: x\nx-amz-meta-under_score:  a  b \t\nX-Amz-Meta-Two: 1\nx-amz-meta-two: \xe9").json
+    assert facts["headers"] == [
+        ["hOST", "x"], ["x-amz-meta-under_score", "a  b"], ["X-Amz-Meta-Two", "1"], ["x-amz-meta-two", "\xe9"]
+    ]  # fmt: skip
+
+
+def test_reply_header_names_leave_as_written(server):
+    answer = server.connect().ask(GET.format("/small"))
+    assert answer.get("ETag") == '"abc"'
+    assert answer.get("x-amz-meta-Foo_bar") == "Value"
+    assert answer.get("Server") == "MaxIOFS"
+    assert answer.get("Date")
+    assert answer.get("Connection") is None
+
+
+@pytest.mark.parametrize(("path", "status"), [("/empty", 204), ("/same", 304)])
+def test_replies_without_a_body_keep_the_connection(server, path, status):
+    client = server.connect()
+    answer = client.ask(GET.format(path))
+    assert (answer.status, answer.get("Content-Length"), answer.get("Connection")) == (status, None, None)
+    assert client.ask(GET.format("/small")).body == b"small"
+
+
+def test_head_announces_what_get_would_send_and_keeps_the_connection(server):
+    client = server.connect()
+    answer = client.send(b"HEAD /head HTTP/1.1\r\nHost: x\r\n\r\n").reply(head=True)
+    assert answer.get("Content-Length") == "12345"
+    answer = client.send(b"HEAD /file?100 HTTP/1.1\r\nHost: x\r\n\r\n").reply(head=True)
+    assert answer.get("Content-Length") == "100"
+    assert server.app.files[0].closed
+    assert client.ask(GET.format("/small")).body == b"small"
+
+
+@pytest.mark.parametrize("target", ["//b//k%2Fz", "/b/../c/./d", "/b/k+%2B?a=%zz&b", "http://other/b/k", "/b/\xc3\xa9", "*", "/#f"])
+def test_the_target_is_never_normalised(server, target):
+    assert server.connect().ask(GET.format(target)).json["target"] == target
+
+
+def test_http_1_0_and_connection_close(server):
+    client = server.connect()
+    answer = client.ask("GET /small HTTP/1.0\nConnection: keep-alive")
+    assert answer.get("Connection") == "Keep-Alive"
+    assert client.ask("GET /small HTTP/1.0").get("Connection") == "close"
+    assert client.closed()
+    client = server.connect()
+    assert client.ask(GET.format("/small") + "\nConnection: TE, close").get("Connection") == "close"
+    assert client.closed()
+
+
+def test_line_breaks_in_a_reply_header_become_an_internal_error(server):
+    answer = server.connect().ask(GET.format("/bad-header"))
+    assert (answer.status, answer.code) == (500, "InternalError")
+    assert answer.get("Set-Cookie") is None
+
+
+def test_the_application_has_no_say_about_the_connection(server):
+    client = server.connect()
+    answer = client.ask(GET.format("/hop"))
+    assert (answer.get("Connection"), answer.get("Transfer-Encoding"), answer.get("X-A")) == (None, None, "b")
+    assert client.ask(GET.format("/small")).status == 200
+
+
+def test_pipelined_requests_are_answered_in_order(server):
+    client = server.connect()
+    targets = [f"/{'slow' if number == 0 else 'a'}?{'0.2' if number == 0 else number}" for number in range(50)]
+    client.send("".join(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n" for target in targets))
+    assert client.reply().body.startswith(b"slow-")
+    assert [client.reply().json["target"] for _ in targets[1:]] == targets[1:]
+
+
+def test_small_bodies_and_stray_line_ends_between_requests(server):
+    client = server.connect()
+    for body in (b"", b"x", b"\r\n\r\n", b"y" * 16384):
+        facts = client.ask(f"PUT /a HTTP/1.1\nHost: x\nContent-Length: {len(body)}", body + b"\r\n").json
+        assert (facts["read"], facts["thread"][:4]) == (len(body), "fast")
+    assert server.app.admitted == []
+
+
+def test_a_request_that_arrives_byte_by_byte(server):
+    client = server.connect()
+    for byte in b"\r\nPUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc":
+        client.send(bytes([byte]))
+    assert client.reply().json["read"] == 3
+
+
+def test_fast_requests_do_not_wait_behind_slow_ones(start):
+    server = start(fast=1, slow=6)
+    for _ in range(6):
+        server.connect().send(b"GET /slow?2 HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(0.2)
+    began = time.perf_counter()
+    assert server.connect().ask(GET.format("/small")).body == b"small"
+    assert time.perf_counter() - began < 0.1
+
+
+def test_slow_readers_hold_no_thread_and_nothing_is_read_twice(start):
+    server = start(fast=2, slow=1)
+    size = 16 << 20
+    slow = [server.connect(rcvbuf=32768) for _ in range(8)]
+    for client in slow:
+        client.send(f"GET /file?{size} HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert eventually(lambda: len(server.app.files) == 8)
+    began = time.perf_counter()
+    assert server.connect().ask(GET.format("/small")).body == b"small"
+    assert time.perf_counter() - began < 0.2
+    for client in slow:
+        assert len(client.reply().body) == size
+    assert [file.total for file in server.app.files] == [size] * 8
+    assert eventually(lambda: all(file.closed for file in server.app.files))
+
+
+@pytest.mark.parametrize("how", ["4000000,2000000", "4000000,,2000000", "4000000,0", "4000000,,0"])
+def test_a_reply_whose_file_fails_breaks_off_unpadded(server, how):
+    client = server.connect()
+    client.send(f"GET /file?{how} HTTP/1.1\r\nHost: x\r\n\r\n")
+    with pytest.raises((EOFError, ConnectionError)):
+        client.reply()
+    assert len(client.buffer) <= 2_000_000
+    assert set(client.buffer) <= {ord("x")}
+    assert eventually(lambda: server.app.files[0].closed)
+    assert server.connect().ask(GET.format("/small")).status == 200
+
+
+def test_a_reader_who_leaves_closes_the_file(server):
+    client = server.connect(rcvbuf=32768)
+    client.send(b"GET /file?64000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert eventually(lambda: server.app.files)
+    client.socket.close()
+    assert eventually(lambda: server.app.files[0].closed)
+
+
+def test_a_reader_who_stops_reading_is_closed(start):
+    server = start(idle_s=0.4)
+    client = server.connect(rcvbuf=32768)
+    client.send(b"GET /file?64000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert eventually(lambda: server.app.files and server.app.files[0].closed)
+
+
+def test_the_connection_limit_delays_and_does_not_refuse(start):
+    server = start(connection_limit=4)  # the listener and its trigger count too
+    first, second, third = (server.connect() for _ in range(3))
+    assert first.ask(GET.format("/small")).status == second.ask(GET.format("/small")).status == 200
+    third.send(b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n").socket.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        third.reply()
+    first.socket.close()
+    third.socket.settimeout(5)
+    assert third.reply().status == 200
+
+
+def test_six_hundred_connections_at_once(start):
+    server = start()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(server.port)) for _ in range(400)]  # two descriptors each: beyond what select() takes
+        for client in clients:
+            client.send(b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert all(client.reply().body == b"small" for client in clients)
+
+
+def test_two_servers_share_one_socket_and_one_may_leave(start, tmp_path):
+    server = start()
+    sock = next(iter(server.server._listeners)).socket.dup()
+    second = create_server(server.app, [sock], fast=1, slow=1)
+    thread = threading.Thread(target=second.run, daemon=True)
+    thread.start()
+    assert all(server.connect().ask(GET.format("/small")).status == 200 for _ in range(20))
+    assert second.drain(5)
+    thread.join(5)
+    assert all(server.connect().ask(GET.format("/small")).status == 200 for _ in range(20))
+
+
+def test_several_sockets_are_served_by_one_server(start):
+    server = start()
+    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    both = create_server(server.app, socks, fast=1, slow=1)
+    threading.Thread(target=both.run, daemon=True).start()
+    for port in both.ports:
+        with Client(port) as client:
+            assert client.ask(GET.format("/small")).body == b"small"
+    assert both.drain(5)
+
+
+def test_draining_answers_what_was_begun_and_closes_the_rest(server):
+    idle, busy, late = server.connect(), server.connect(), server.connect()
+    assert idle.ask(GET.format("/small")).status == 200
+    busy.send(b"GET /slow?0.7 HTTP/1.1\r\nHost: x\r\n\r\n")
+    late.send(b"PUT /a HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nContent-Length: 20000\r\n\r\n" + b"x" * 10000)
+    time.sleep(0.2)
+    server.server.stop_accepting()
+    assert idle.closed()
+    with pytest.raises(ConnectionRefusedError):
+        Client(server.port)
+    answer = late.send(b"x" * 10000).reply()
+    assert (answer.json["read"], answer.get("Connection")) == (20000, "close")
+    answer = busy.reply()
+    assert (answer.status, answer.get("Connection")) == (200, "close")
+    assert server.server.drain(5)
+    server.thread.join(5)
+    assert not server.thread.is_alive()
+    assert server.staged() == (0, 0)
+
+
+def test_draining_gives_up_after_its_timeout_and_leaves_nothing(server):
+    client = server.connect()
+    client.send(b"PUT /a HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nContent-Length: 20000\r\n\r\n" + b"x" * 10000)
+    assert eventually(lambda: server.staged() == (1, 1))
+    began = time.perf_counter()
+    assert server.server.drain(0.5) is False
+    assert time.perf_counter() - began < 3
+    assert server.staged() == (0, 0)
+
+
+def test_an_upload_at_the_gate_when_the_server_ends_leaves_nothing(server):
+    server.connect().send(b"PUT /gate-hold HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nContent-Length: 20000\r\n\r\n")
+    assert eventually(lambda: server.app.admitted)
+    threading.Timer(1.0, server.app.hold_gate.set).start()
+    assert server.server.drain(0.3) is False
+    assert server.staged() == (0, 0)
+    assert len(server.app.sinks) == 1
+
+
+def test_limits_are_the_documented_ones():
+    limits = Limits()
+    assert (limits.inline_bytes, limits.header_deadline_s, limits.body_idle_s) == (16384, 30, 60)
+    assert (limits.linger_bytes, limits.linger_s, limits.max_body_bytes) == (1 << 20, 2, 5 << 30)
