@@ -359,8 +359,7 @@ class NoSuchKey(S3Error):
 class NoSuchUpload(S3Error):
     status = 404
     message = (
-        "The specified multipart upload does not exist. The upload ID may be invalid, "
-        "or the upload may have been aborted or completed."
+        "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
     )
 
 

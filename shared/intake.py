@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from shared.blobs.engine import Staged
 from shared.context import Context
 from shared.errors import EntityTooLarge, IncompleteBody, InvalidArgument, MaxMessageLengthExceeded, MissingContentLength
 from shared.host.contract import MAX_BODY_BYTES, Admission, Body, MemorySink, Sink
-from shared.protocol.checksums import BodyDigests, verify_small
+from shared.protocol.checksums import ALGORITHMS, DEFAULT_ALGORITHM, BodyDigests, verify_small
 from shared.registry import DOCUMENT_BYTES
 
 LONG_BODY_BYTES = 1 << 20   # bodies above this are answered in the slow lane
@@ -27,6 +28,7 @@ class Received(NamedTuple):
     checksum: str
     data: bytes
     staged: Staged | None
+    second: str = ""        # the checksum by the second algorithm that was asked for
 
 
 @dataclass
@@ -80,27 +82,35 @@ def _announced_size(ctx: Context, payload: Payload) -> int | None:
     return int(text)
 
 
-def receive(ctx: Context) -> Received:
+def receive(ctx: Context, algorithm: str = DEFAULT_ALGORITHM, second: str | None = None) -> Received:
     """Verify the body of a PUT or part: length, chunk signatures, payload digest, checksums, Content-MD5. The first digest that
     does not match is the error.
+
+    ``algorithm`` is the checksum to make when the request announces none; ``second`` one to make besides, in the same pass.
 
     Raises IncompleteBody, SignatureDoesNotMatch, BadDigest, XAmzContentSHA256Mismatch, MalformedTrailerError, InvalidRequest.
     """
     body, auth = ctx.body, ctx.auth
     assert body is not None and auth is not None
-    digests = BodyDigests(ctx.headers, sha256_hex=auth.payload.sha256)
+    digests = BodyDigests(ctx.headers, sha256_hex=auth.payload.sha256, default=algorithm)
+    other = ALGORITHMS[second].new() if second else None
     chain = _chain(body, auth.payload, auth.seed)
     staged = body.sink if isinstance(body.sink, Staged) else None
     for block in staged.blocks() if staged else (body.data,):
         digests.update(block)
         if chain:
             chain.update(block)
+        if other:
+            other.update(block)
     if chain:
         chain.finish()
     verified = digests.finish(body.trailers)
     if verified.size != body.size:
         raise IncompleteBody()
-    return Received(verified.size, verified.md5_hex, verified.algorithm, verified.value, b"" if staged else body.data, staged)
+    return Received(
+        verified.size, verified.md5_hex, verified.algorithm, verified.value, b"" if staged else body.data, staged,
+        b64encode(other.digest()).decode() if other else "",
+    )
 
 
 def _chain(body: Body, payload: Payload, seed: object) -> ChunkVerifier | None:

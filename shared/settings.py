@@ -55,7 +55,7 @@ class Address(NamedTuple):
 def address(value: str) -> Address:
     """``host:port``, ``[::1]:port``, or ``:port`` for every IPv4 interface."""
     host, colon, port = value.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("must be host:port, for example 127.0.0.1:8080 or [::1]:8080, with a port from 0 to 65535")
     if host.startswith("[") and host.endswith("]"):
         try:

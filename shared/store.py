@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from base64 import b64encode
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
 from shared.blobs.engine import BlobEngine, Staged, new_blob_id
@@ -19,9 +21,10 @@ from shared.meta import objects, uploads
 from shared.meta.content import Located, NewBlob
 from shared.meta.objects import Condition, Found, NewVersion, Written
 from shared.meta.uploads import PartInfo
+from shared.protocol import checksums
 
 COPY_ATTEMPTS = 5       # a source that is overwritten faster than this is answered with SlowDown
-MAX_SEGMENTS = 100_000  # of one part copied from others; a part of 5 GiB made of 5 MiB parts has about 1,000
+READ_BYTES = 1 << 20
 
 log = logging.getLogger("maxiofs.store")
 T = TypeVar("T")
@@ -131,6 +134,16 @@ class Store:
         Raises BlobMissing before any byte is read when the first blob is gone, BlobCorrupt when it does not verify.
         """
         return open_segments(self.engine, [_segment(located) for located in found.located(first, last)])
+
+
+    def checksum(self, found: Found, first: int, last: int, algorithm: str) -> str:
+        """Read bytes ``first``..``last`` and return their checksum in base64: for copies that ask for one nobody has made yet."""
+        digest = checksums.find(algorithm).new()
+        if found.size:
+            with closing(self.open(found, first, last)) as file:
+                while block := file.read(READ_BYTES):
+                    digest.update(block)
+        return b64encode(digest.digest()).decode()
 
 
 def _segment(located: Located) -> Segment:

@@ -22,14 +22,14 @@ DRAIN_S = 30
 OPEN_RETRY_S = 1
 
 
-class _NoSchedule(Scheduler):
+class _NoSchedule(Scheduler):  # type: ignore[misc]
     """Nothing is put off in huey (``due_ms`` is in the row), so there is no schedule to lock and read every second."""
 
     def loop(self, now: Any = None) -> None:
         self.stop_flag.wait(1)
 
 
-class _Consumer(Consumer):
+class _Consumer(Consumer):  # type: ignore[misc]
     scheduler_class = _NoSchedule
 
     def _set_signal_handlers(self) -> None:

@@ -51,7 +51,8 @@ def _abort(run: Run, aborted: int, upload_id: bytes) -> Next:
 
 
 def _forget_finished(run: Run, aborted: int) -> Next | None:
-    rows: Any = FinishedUpload.select(FinishedUpload.id).where(FinishedUpload.finished_ms < now_ms() - FINISHED_KEPT_MS).limit(PAGE_ROWS).tuples()
+    is_old = FinishedUpload.finished_ms < now_ms() - FINISHED_KEPT_MS
+    rows: Any = FinishedUpload.select(FinishedUpload.id).where(is_old).limit(PAGE_ROWS).tuples()
     old = [bytes(upload_id) for (upload_id,) in rows]
     if not old:
         return None

@@ -99,7 +99,7 @@ def workflow(
     if name in _workflows:
         raise ValueError(f"there is a workflow named {name!r} already")
     if not 0 < lease_s <= MOST_LEASE_S or retries < 0 or backoff_s <= 0 or (every_s is not None and every_s < 1):
-        raise ValueError(f"workflow {name!r}: lease_s is at most {MOST_LEASE_S}, retries not negative, backoff_s positive, every_s at least 1")
+        raise ValueError(f"workflow {name!r}: retries from 0, backoff_s above 0, lease_s above 0 to {MOST_LEASE_S}, every_s from 1")
 
     def declare(step: Step) -> Step:
         if not step.__doc__:
@@ -122,5 +122,6 @@ def find(name: str) -> Workflow:
     known = declared()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        raise LookupError(f"there is no workflow {name!r}" + (f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(known)}"))
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise LookupError(f"there is no workflow {name!r}: {hint}")
     return known[name]

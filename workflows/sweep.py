@@ -8,6 +8,7 @@ file and the commit of its row, costs a failed upload at worst, never acknowledg
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -95,12 +96,12 @@ def _delete_freed(run: Run, cursor: dict[str, Any]) -> Next | None:
     page = [(bytes(blob_id), freed_ms, bool(has_file)) for blob_id, freed_ms, has_file in rows]
     if not page:
         return None
+    if "total" not in cursor:
+        cursor = cursor | {"total": run.done + Blob.select(fn.COUNT(Blob.id)).where(free).scalar()}
     gone = _delete_files(run.context.engine, page)
-    remaining = Blob.select(fn.COUNT(Blob.id)).where(free & behind).scalar()
-    cursor = cursor | {
-        "after": [page[-1][1], page[-1][0].hex()], "deleted": cursor["deleted"] + len(gone), "left": cursor["left"] + len(page) - len(gone)
-    }
-    return _next(run, cursor, len(page), total=run.done + remaining, effect=partial(_remove_rows, gone))
+    counts = {"deleted": cursor["deleted"] + len(gone), "left": cursor["left"] + len(page) - len(gone)}
+    after = [page[-1][1], page[-1][0].hex()]
+    return _next(run, cursor | counts | {"after": after}, len(page), effect=partial(_remove_rows, gone))
 
 
 def _behind(after: list[Any] | None) -> Any:
@@ -138,8 +139,9 @@ def _delay_s(run: Run, default_s: int) -> int:
     return delay_s
 
 
-def _next(run: Run, cursor: dict[str, Any], looked_at: int, **more: Any) -> Next:
+def _next(run: Run, cursor: dict[str, Any], looked_at: int, effect: Callable[[], None] | None = None) -> Next:
+    """``total`` is known only once the files were walked."""
     message = f"{cursor['found']} files without a row found, {cursor['deleted']} blobs deleted"
     if cursor["left"]:
         message += f", {cursor['left']} could not be deleted"
-    return Next(cursor, run.done + looked_at, message=message, **more)
+    return Next(cursor, run.done + looked_at, cursor.get("total"), message, effect)

@@ -28,7 +28,10 @@ class Credential(NamedTuple):
 
 
 class SignedTarget(Protocol):
-    """The parts of a parsed request target that a signature covers, as sent and decoded (first value of each name)."""
+    """The parts of a parsed request target that a signature covers, as sent and decoded (first value of each name).
+
+    ``host`` is the authority its bucket was found with: of an absolute target its own, or else ``TrustedProxies.host(request)``.
+    """
 
     @property
     def raw_path(self) -> str: ...
@@ -36,6 +39,8 @@ class SignedTarget(Protocol):
     def raw_query(self) -> str: ...
     @property
     def query(self) -> Mapping[str, str]: ...
+    @property
+    def host(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,8 @@ def authenticate(
 ) -> Authenticated:
     """Say who signed the request; nobody (kind ``anonymous``) when it carries no signature at all.
 
-    ``target`` must have been parsed with ``proxies.host(request)`` and ``domains``: the signature then binds the bucket too.
+    ``target`` must have been parsed with ``proxies.host(request)`` and ``domains``: no signature over a host that names another
+    bucket is accepted then.
     ``now_s`` is UTC seconds. ``body`` is needed only for iam and sts requests, whose digest no header states.
 
     Raises SignatureDoesNotMatch, InvalidAccessKeyId, InvalidToken, RequestTimeTooSkewed, AccessDenied (no date, expired, not yet
@@ -90,7 +91,7 @@ def authenticate(
     if presigned_v2:
         if not allow_sigv2_query:
             raise InvalidRequest(NOT_SUPPORTED)
-        host_bucket = bucket_of_host(proxies.host(request), domains)
+        host_bucket = bucket_of_host(target.host, domains)
         return sigv2.by_query(request, target, credential=credential, now_s=now_s, proxies=proxies, host_bucket=host_bucket)
     return Authenticated("anonymous", _stated_payload(request))
 
@@ -202,13 +203,12 @@ def _verify(case: _Case, claim: Claim, key: bytes, payload_hash: str) -> None:
 
 def _readings(case: _Case) -> Iterator[tuple[str, str, str]]:
     """(host, path, query) as the client may have signed them. A host that names another bucket is never among them."""
-    request, proxies = case.request, case.proxies
-    host = proxies.host(request)
+    request, proxies, host = case.request, case.proxies, case.target.host
     forms = target_forms(case.target.raw_path, case.target.raw_query)
     sent = next(forms)
     yield host, *sent
     bucket = bucket_of_host(host, case.domains)
-    hosts = [other for other in proxies.hosts(request) if bucket_of_host(other, case.domains) == bucket]
+    hosts = [other for other in (host, *proxies.hosts(request)) if bucket_of_host(other, case.domains) == bucket]
     all_forms = [sent, *forms]
     for prefix in proxies.prefixes(request):
         for other in hosts:
@@ -225,7 +225,7 @@ def _stated_payload(request: Request) -> Payload:
     stated = request.lower.get(_SHA256)
     if stated is not None:
         payload = payload_of(stated)
-        if payload.signed_chunks and "authorization" not in request.lower:
+        if payload.signed_chunks:
             raise InvalidRequest("Signed chunks need a signed request.")
         return payload
     if "x-amz-decoded-content-length" in request.lower and "aws-chunked" in request.lower.get("content-encoding", "").lower():

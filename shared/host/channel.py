@@ -257,13 +257,12 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
     def _flush_some(self, do_close: bool = True) -> bool:
         """Send at most FLUSH_BYTES; whether anything was sent. Raises OSError, BodyFailed, or what a body's file raises."""
         sent = 0
-        while sent < FLUSH_BYTES:
-            outbuf = self.outbufs[0]
-            if not len(outbuf):
-                if len(self.outbufs) == 1:
-                    break
+        while True:
+            while not len(self.outbufs[0]) and len(self.outbufs) > 1:
                 self.outbufs.pop(0).close()
-                continue
+            outbuf = self.outbufs[0]
+            if not len(outbuf) or sent >= FLUSH_BYTES:
+                break
             block = outbuf.get(self.sendbuf_len)
             if not block:
                 raise BodyFailed(f"the body ended {len(outbuf)} bytes early")

@@ -82,7 +82,7 @@ class ChunkedReceiver:
         end = piece.find(b"\n")
         used = len(piece) if end < 0 else end + 1
         self._line += piece[:used]
-        if len(self._line) > MAX_LINE_BYTES:
+        if len(self._line) > MAX_LINE_BYTES or (self._expect is _Expect.DATA_END and not b"\r\n".startswith(self._line)):
             raise _bad_chunk()
         if end >= 0:
             line = bytes(self._line)
@@ -96,8 +96,6 @@ class ChunkedReceiver:
         elif not line.endswith(b"\r\n"):
             raise _bad_chunk()
         elif self._expect is _Expect.DATA_END:
-            if line != b"\r\n":
-                raise _bad_chunk()
             self._expect = _Expect.SIZE
         else:
             self._trailer_bytes += len(line)

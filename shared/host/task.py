@@ -7,6 +7,7 @@ import time
 from http import HTTPStatus
 from typing import Any
 
+from waitress.channel import ClientDisconnected
 from waitress.utilities import build_http_date
 
 from shared.errors import InternalError, S3Error
@@ -40,7 +41,9 @@ class S3Task:
         self.close_on_finish = unread or parser.connection_close or self.channel.server.stopping
         try:
             self._send(reply)
-        except (ValueError, OSError):  # a header that cannot be sent, a file that cannot be measured
+        except ClientDisconnected:
+            raise
+        except Exception:  # a header that cannot be sent, a file whose first block cannot be read
             log.exception("cannot send the reply to %s", parser.path)
             close(reply)
             self._send(app.refuse(parser.request, InternalError()))
@@ -74,7 +77,9 @@ class S3Task:
             close(reply)
             self.channel.send_reply(head)
         else:
-            self.channel.send_reply(head, FileBuffer(body, length))
+            buffer = FileBuffer(body, length)
+            buffer.get()  # while an error can still be told
+            self.channel.send_reply(head, buffer)
 
     def _silent(self, reply: Reply) -> bool:
         return self.request.command == "HEAD" or reply.status in _BODILESS

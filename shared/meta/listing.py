@@ -15,6 +15,7 @@ from shared.meta.models import Object, Version
 from shared.meta.statement import P, Statement
 
 END_OF_KEYS = b"\xff" * 1025    # above every key: they are UTF-8 and at most 1,024 bytes
+BEFORE_ALL_VERSIONS = -(1 << 62)    # a ``seq`` that is smaller, so newer, than any
 SMALL_BATCH = 4                 # rows fetched after a common prefix: most likely the next one is a prefix as well
 
 

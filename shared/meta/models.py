@@ -102,7 +102,8 @@ class VersionRow(Table):
     """The columns that current objects and noncurrent versions have in common.
 
     ``etag`` is without quotes. ``headers`` and ``metadata`` are JSON objects: system headers by name, user metadata by lower-case
-    name. ``checksum`` is base64, with ``-parts`` when composite.
+    name; each table declares them last, because in SQLite a listing would otherwise read through them to the columns behind. ``checksum``
+    is base64, with ``-parts`` when composite.
     """
 
     bucket_id = BigIntegerField()
@@ -114,8 +115,6 @@ class VersionRow(Table):
     etag = TextField()
     owner_id = IntegerField()
     storage_class = TextField(null=True)
-    headers = TextField(null=True)
-    metadata = TextField(null=True)
     checksum_algorithm = TextField(null=True)
     checksum = TextField(null=True)
     parts_count = IntegerField(null=True)
@@ -128,6 +127,9 @@ class VersionRow(Table):
 class Object(VersionRow):
     """The current version of a key, unless that is a delete marker."""
 
+    headers = TextField(null=True)
+    metadata = TextField(null=True)
+
     class Meta:
         primary_key = CompositeKey("bucket_id", "key")
         without_rowid = True
@@ -137,6 +139,8 @@ class Version(VersionRow):
     """A noncurrent version, or a delete marker wherever it stands."""
 
     is_marker = BooleanField(default=False)
+    headers = TextField(null=True)
+    metadata = TextField(null=True)
 
     class Meta:
         primary_key = CompositeKey("bucket_id", "key", "seq")

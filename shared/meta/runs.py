@@ -23,7 +23,7 @@ from shared.meta.models import Run, db
 QUEUED, RUNNING, AGAIN, DONE, FAILED, CANCELLED = "queued", "running", "again", "done", "failed", "cancelled"
 LONGEST_DELAY_S = 3600      # no retry is put off for longer
 MESSAGE_CHARS = 500
-_ID: Any = Run._meta.primary_key     # Run.id: peewee adds it unseen by type checkers
+_key: Any = Run._meta.primary_key     # Run.id: peewee adds it unseen by type checkers
 _JOIN_ATTEMPTS = 10         # the run to be joined may finish between two statements on PostgreSQL
 
 
@@ -78,7 +78,7 @@ def enqueue(workflow: str, input: Mapping[str, Any] | None = None, subject: str 
     row = {Run.workflow: workflow, Run.subject: subject, Run.input: given, Run.due_ms: now, Run.created_ms: now}
     with transaction():
         for _ in range(_JOIN_ATTEMPTS):
-            rows = list(Run.insert(row).on_conflict_ignore().returning(_ID).tuples().execute())
+            rows = list(Run.insert(row).on_conflict_ignore().returning(_key).tuples().execute())
             if found := rows or _join(workflow, subject, again):
                 run_id: int = found[0][0]
                 db.after_commit(partial(queue.ring, run_id))
@@ -91,12 +91,12 @@ def _join(workflow: str, subject: str, again: bool) -> list[Any]:
     begun = (Run.state == RUNNING) | Run.cursor.is_null(False)
     state = Case(None, [(begun, AGAIN)], Run.state) if again else Run.state
     query = Run.update(state=state).where((Run.workflow == workflow) & (Run.subject == subject) & Run.finished_ms.is_null())
-    return list(query.returning(_ID).tuples().execute())
+    return list(query.returning(_key).tuples().execute())
 
 
 def workflow_of(run_id: int) -> str | None:
     """The workflow of an unfinished run; None when there is no such run."""
-    row = Run.select(Run.workflow).where((_ID == run_id) & Run.finished_ms.is_null()).tuples().first()
+    row = Run.select(Run.workflow).where((_key == run_id) & Run.finished_ms.is_null()).tuples().first()
     return row[0] if row else None
 
 
@@ -112,9 +112,9 @@ def lease(run_id: int, lease_s: float) -> Leased | None:
         Run.state: Case(None, [(Run.state == AGAIN, AGAIN)], RUNNING), Run.leased_by: holder, Run.lease_until_ms: now + lease_ms,
         Run.attempts: Run.attempts + 1,
     }
-    columns = (_ID, Run.workflow, Run.input, Run.cursor, Run.attempts, Run.done)
+    columns = (_key, Run.workflow, Run.input, Run.cursor, Run.attempts, Run.done)
     with transaction():
-        query = Run.update(values).where((_ID == run_id) & Run.finished_ms.is_null() & _time_has_come(now) & free)
+        query = Run.update(values).where((_key == run_id) & Run.finished_ms.is_null() & _time_has_come(now) & free)
         rows = list(query.returning(*columns).tuples().execute())
     if not rows:
         return None
@@ -129,7 +129,7 @@ def _time_has_come(now: int) -> Any:
 
 def _write(leased: Leased, **values: Any) -> None:
     """Change the row of a run if the lease still stands. Raises LeaseLost."""
-    if Run.update(**values).where((_ID == leased.id) & (Run.leased_by == leased.holder)).execute() != 1:
+    if Run.update(**values).where((_key == leased.id) & (Run.leased_by == leased.holder)).execute() != 1:
         raise LeaseLost(f"run {leased.id} is no longer ours")
 
 
@@ -174,31 +174,34 @@ def _parked() -> Any:
 
 def complete(leased: Leased) -> None:
     """End the run; or start it over when it was enqueued again meanwhile. Raises LeaseLost."""
-    now = now_ms()
-    ours = (_ID == leased.id) & (Run.leased_by == leased.holder)
-    with transaction():
-        ended = Run.update(state=DONE, finished_ms=now, leased_by=None, lease_until_ms=None).where(ours & (Run.state == RUNNING)).execute()
-        if not ended:
-            _write(leased, state=QUEUED, cursor=None, done=0, total=None, attempts=0, due_ms=now, leased_by=None, lease_until_ms=None)
-            db.after_commit(partial(queue.ring, leased.id))
+    _end(leased, state=DONE)
 
 
 def fail(leased: Leased, message: str) -> None:
-    """End the run for good, with the reason in one line. Raises LeaseLost."""
+    """End the run for good, with the reason in one line; or start it over when it was enqueued again meanwhile. Raises LeaseLost."""
+    _end(leased, state=FAILED, message=_line(message))
+
+
+def _end(leased: Leased, **values: Any) -> None:
+    now = now_ms()
+    free: dict[str, Any] = {"leased_by": None, "lease_until_ms": None}
     with transaction():
-        _write(leased, state=FAILED, message=_line(message), finished_ms=now_ms(), leased_by=None, lease_until_ms=None)
+        ours = (_key == leased.id) & (Run.leased_by == leased.holder)
+        if not Run.update(finished_ms=now, **values, **free).where(ours & (Run.state == RUNNING)).execute():
+            _write(leased, state=QUEUED, cursor=None, done=0, total=None, attempts=0, due_ms=now, **free)
+            db.after_commit(partial(queue.ring, leased.id))
 
 
 def cancel(run_id: int) -> bool:
     """End an unfinished run. A step under way can't store its outcome any more. False when the run was finished already."""
     with transaction():
         query = Run.update(state=CANCELLED, finished_ms=now_ms(), leased_by=None, lease_until_ms=None)
-        return bool(query.where((_ID == run_id) & Run.finished_ms.is_null()).execute())
+        return bool(query.where((_key == run_id) & Run.finished_ms.is_null()).execute())
 
 
 def progress(run_id: int) -> Progress | None:
     """How far a run is; None when there is no such run. Reads one row."""
-    row = Run.select(Run.done, Run.total, Run.state, Run.message).where(_ID == run_id).tuples().first()
+    row = Run.select(Run.done, Run.total, Run.state, Run.message).where(_key == run_id).tuples().first()
     if row is None:
         return None
     done, total, state, message = row
@@ -208,7 +211,7 @@ def progress(run_id: int) -> Progress | None:
 def due(lease_s: Mapping[str, float], limit: int = 1000) -> list[Due]:
     """Runs that are due and that nobody is at, longest due first. ``lease_s`` gives the lease lengths of the known workflows."""
     now = now_ms()
-    query = Run.select(_ID, Run.due_ms, Run.lease_until_ms, Run.workflow).where(
+    query = Run.select(_key, Run.due_ms, Run.lease_until_ms, Run.workflow).where(
         Run.workflow.in_(list(lease_s)) & Run.finished_ms.is_null() & _time_has_come(now)
     )
     rows: Any = query.order_by(Run.due_ms).limit(limit).tuples()
@@ -216,6 +219,18 @@ def due(lease_s: Mapping[str, float], limit: int = 1000) -> list[Due]:
         Due(run_id, due_ms, until) for run_id, due_ms, until, workflow in rows
         if until is None or not now < until <= now + 2 * lease_s[workflow] * 1000
     ]
+
+
+def finished_before(moment_ms: int, limit: int) -> list[int]:
+    """Runs that finished before a moment, at most ``limit``."""
+    rows: Any = Run.select(_key).where(Run.finished_ms < moment_ms).limit(limit).tuples()
+    return [run_id for (run_id,) in rows]
+
+
+def forget(run_ids: list[int]) -> None:
+    """Remove the rows of finished runs."""
+    with transaction():
+        Run.delete().where(_key.in_(run_ids) & Run.finished_ms.is_null(False)).execute()
 
 
 def _line(message: str | None) -> str | None:

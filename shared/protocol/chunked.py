@@ -133,7 +133,8 @@ class AwsChunkedDecoder:
         end = piece.find(b"\n")
         used = len(piece) if end < 0 else end + 1
         self._line += piece[:used]
-        if len(self._line) > MAX_LINE_BYTES:
+        only_end = self._expect in (_Expect.CHUNK_END, _Expect.END)
+        if len(self._line) > MAX_LINE_BYTES or (only_end and not b"\r\n".startswith(self._line)):
             raise self._malformed()
         if end >= 0:
             line = bytes(self._line)
@@ -146,8 +147,6 @@ class AwsChunkedDecoder:
             self._begin_chunk(line)
         elif self._expect is _Expect.TRAILER:
             self._take_trailer(line)
-        elif line != b"\r\n":
-            raise self._malformed()
         else:
             self._expect = _Expect.CHUNK if self._expect is _Expect.CHUNK_END else _Expect.NOTHING
 

@@ -78,9 +78,7 @@ class Operation:
         self.streams: bool = self._payload_kind == "blob"
         self.takes_body: bool = bool(payload or self._input_root)
 
-    def read(
-        self, path: Mapping[str, Any], query: Mapping[str, str], headers: Mapping[str, str], body: bytes = b""
-    ) -> dict[str, Any]:
+    def read(self, path: Mapping[str, Any], query: Mapping[str, str], headers: Mapping[str, str], body: bytes = b"") -> dict[str, Any]:
         """Turn a request into the keyword arguments boto3 would have been given.
 
         ``query`` holds decoded text, ``headers`` lower-case names and latin-1 text as sent. A payload of bytes is left out.

@@ -8,9 +8,7 @@ from shared.protocol.scalars import xml_text
 _BARE = {304, 204}
 
 
-def render_xml(
-    error: S3Error, *, resource: str, request_id: str, host_id: str, head: bool
-) -> tuple[int, list[tuple[str, str]], bytes]:
+def render_xml(error: S3Error, *, resource: str, request_id: str, host_id: str, head: bool) -> tuple[int, list[tuple[str, str]], bytes]:
     """(status, headers, body) for an error; ``head`` and 304 have no body.
 
     ``resource`` is the path as the client wrote it. The error's own fields stand between Message and Resource.

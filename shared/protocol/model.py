@@ -37,9 +37,7 @@ class Model:
             name for op in self.operations.values() for name, value in op.literals.items() if not value
         )
         self._telling = self.subresources.union(*(op.needs | op.literals.keys() for op in self.operations.values()))
-        self._bare = {
-            line: [op for op in operations if not op.needs and not op.literals] for line, operations in self._routes.items()
-        }
+        self._bare = {line: [op for op in operations if not op.needs and not op.literals] for line, operations in self._routes.items()}
 
     def resolve(self, method: str, level: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation | None:
         """The operation a request asks for; None when nobody claims its line or its sub-resource.

@@ -35,7 +35,7 @@ def parse(body: bytes, root: str) -> etree._Element:
     try:
         tree = etree.fromstring(body, settings)
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise malformed(str(error)) from None
+        raise malformed(str(getattr(error, "msg", error))) from None
     if tree.getroottree().docinfo.internalDTD is not None:
         raise malformed("a document type is not allowed")
     if local(tree) != root:
@@ -126,11 +126,7 @@ class Structure:
     @cached_property
     def members(self) -> list[tuple[str, str, bool, Xml]]:
         """(member, element or attribute name, one of a flattened list?, its XML) of everything that lives in the body."""
-        return [
-            (name, *self.shapes.element(name, member))
-            for name, member in self.shape["members"].items()
-            if "location" not in member
-        ]
+        return [(name, *self.shapes.element(name, member)) for name, member in self.shape["members"].items() if "location" not in member]
 
     @cached_property
     def readers(self) -> dict[str, tuple[str, bool, Callable[[etree._Element], Any]]]:

@@ -29,6 +29,7 @@ class Target:
     raw_path: str
     raw_query: str
     query: dict[str, str] = field(default_factory=dict)
+    host: str = ""
 
     def __post_init__(self) -> None:
         for pair in self.raw_query.split("&") if self.raw_query else []:
@@ -36,9 +37,9 @@ class Target:
             self.query.setdefault(unquote_plus(name), unquote_plus(value))
 
 
-def target_of(request: Request) -> Target:
+def target_of(request: Request, proxies: TrustedProxies | None = None) -> Target:
     path, _, query = request.target.partition("?")
-    return Target(path, query)
+    return Target(path, query, host=(proxies or TrustedProxies()).host(request))
 
 
 def judge(request: Request, **how) -> Authenticated:
@@ -47,7 +48,7 @@ def judge(request: Request, **how) -> Authenticated:
     how.setdefault("now_s", NOW_S)
     how.setdefault("region", REGION)
     how.setdefault("proxies", TrustedProxies())
-    target = how.pop("target", None) or target_of(request)
+    target = how.pop("target", None) or target_of(request, how["proxies"])
     return authenticate(request, target, **how)
 
 

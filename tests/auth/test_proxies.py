@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from signed_requests import changed, judge, signed, with_header
 
 from shared.auth.proxies import TrustedProxies, bucket_of_host
 from shared.errors import SignatureDoesNotMatch
+from shared.protocol.target import parse_target
 from shared.request import Request
 
 TRUSTED = TrustedProxies(["10.0.0.0/8", "fd00::/8"])
@@ -96,6 +99,17 @@ def test_virtual_hosts_work_behind_proxies():
 def test_the_bucket_of_a_host(host, bucket):
     assert bucket_of_host(host, DOMAINS) == bucket
     assert bucket_of_host(host, []) is None
+
+
+LABELS = st.lists(st.sampled_from(["s3", "test", "eu", "a", "b", "S3", "127", "0", "1"]), max_size=5).map(".".join)
+PORT = st.sampled_from(["", ":80", ":", ".", ".:9000"])
+
+
+@given(LABELS, PORT, st.sampled_from([[], ["s3.test"], ["s3.test", "eu.s3.test"], ["test", "S3.Test"], ["s3.test:9000", "b"]]))
+def test_hosts_are_read_as_the_targets_reader_does(labels, port, domains):
+    target = parse_target("/first/second", labels + port, domains)
+    virtual = target.key == b"first/second"
+    assert bucket_of_host(labels + port, domains) == (target.bucket if virtual else None)
 
 
 # (X-Forwarded-For, peer, the client's address)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signed_requests import ACCESS_KEY, NOW_S, SECRET, Target, changed, judge, signed, with_header
 
-from shared.auth.canonical import signature, signing_key
+from shared.auth.canonical import encoded_query, raw_query, signature, signing_key
 from shared.auth.model import Credential
 from shared.errors import (
     AccessDenied,
@@ -26,6 +26,7 @@ from shared.errors import (
     S3Error,
     SignatureDoesNotMatch,
 )
+from shared.protocol.target import parse_target
 from shared.request import Request
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -182,6 +183,19 @@ def test_lower_case_escapes_and_an_escaped_tilde_are_accepted_as_signed_in_the_u
     assert judge(sent).kind == "header"
 
 
+def test_path_and_query_may_each_be_signed_as_sent_or_re_encoded():
+    request = signed("GET", f"{URL}/b/~?prefix=%c3%a9&a-b=1&a=2")  # the oracle signs the query as it stands
+    assert judge(changed(request, target="/b/%7e?prefix=%c3%a9&a-b=1&a=2")).kind == "header"
+    request = signed("GET", f"{URL}/b/%7e?a=2&a-b=1&prefix=%C3%A9")
+    assert judge(changed(request, target="/b/%7e?prefix=%c3%a9&a-b=1&a=2")).kind == "header"
+
+
+def test_canonical_queries():
+    assert raw_query("a-b=1&a=%c3&acl&X-Amz-Signature=0&a=1=2") == "a=%c3&a=1=2&a-b=1&acl="
+    assert encoded_query("a-b=1&a=%c3&&acl&X-Amz-Signature=0&b=x+y/~*&a=") == "a=&a=%C3&a-b=1&acl=&b=x%20y%2F~%2A"
+    assert raw_query("") == encoded_query("") == ""
+
+
 def test_a_plus_in_the_query_is_a_space():
     request = signed("GET", f"{URL}/b?prefix=a%20b")
     assert judge(changed(request, target="/b?prefix=a+b")).kind == "header"
@@ -226,6 +240,21 @@ def test_the_authorization_header_may_have_any_order_and_spacing(order, spacing)
 def test_access_keys_may_contain_slashes():
     request = signed("GET", f"{URL}/b/k", form="query", access_key="team/ann")
     assert judge(request, credential=lambda key: Credential(key, SECRET) if key == "team/ann" else None).access_key == "team/ann"
+
+
+@pytest.mark.parametrize("form", ["header", "query", "query-v2"])
+def test_an_absolute_target_and_its_host_cannot_name_two_buckets(form):
+    """The bucket comes from the absolute target; a signature over the Host header's bucket must not open it."""
+    domains = ["s3.test"]
+    request = signed("GET", "http://mine.s3.test/k", form=form, auth_path="/mine/k")
+    for authority, accepted in (("mine.s3.test", True), ("MINE.s3.test:80", True), ("secret.s3.test", False), ("s3.test", False)):
+        absolute = changed(request, target=f"http://{authority}{request.target}")
+        target = parse_target(absolute.target, absolute.header("host") or "", domains)
+        if accepted:
+            assert judge(absolute, target=target, domains=domains).kind == form
+            continue
+        with pytest.raises(SignatureDoesNotMatch):
+            judge(absolute, target=target, domains=domains)
 
 
 # ---- time --------------------------------------------------------------------------------------------------------------------
@@ -342,6 +371,7 @@ def test_iam_clients_do_not_state_the_digest_of_the_body():
     "AWS4-HMAC-SHA256 Credential=a/20130524/us-east-1/s3/aws5_request, SignedHeaders=host, Signature=0",
     "AWS4-HMAC-SHA256 Credential=a/20130524/us-east-1/s3/aws4_request, SignedHeaders=range, Signature=0",
     "AWS4-HMAC-SHA256 Credential=a/20130524/us-east-1/s3/aws4_request, SignedHeaders=Host, Signature=0",
+    "AWS4-HMAC-SHA256 Credential=a/20130524/us-east-1/s3/aws4_request, SignedHeaders=host;Range, Signature=0",
 ])  # fmt: skip
 def test_malformed_authorization_headers_are_named(line):
     with pytest.raises(AuthorizationHeaderMalformed):
@@ -491,5 +521,5 @@ def test_garbage_is_refused_with_an_s3_error(line, date):
 )
 def test_garbage_in_the_query_is_refused_with_an_s3_error(query):
     with pytest.raises(S3Error):
-        if judge(Request("GET", "/b/k?x", [("Host", "h")]), target=Target("/b/k", "x", query)).kind == "anonymous":
+        if judge(Request("GET", "/b/k?x", [("Host", "h")]), target=Target("/b/k", "x", query, "h")).kind == "anonymous":
             raise AccessDenied()

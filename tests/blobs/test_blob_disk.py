@@ -15,7 +15,7 @@ from conftest import descriptors, files, put
 
 from shared.blobs import space, staging
 from shared.blobs.disk import DiskEngine
-from shared.blobs.engine import BlobMissing, new_blob_id, storage_error
+from shared.blobs.engine import BlobCorrupt, BlobMissing, new_blob_id, storage_error
 from shared.errors import InternalError, ServiceUnavailable, SlowDown, StorageFull
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -492,3 +492,34 @@ def test_a_commit_syncs_file_then_name_then_folder(tmp_path):
         assert found, f"missing or out of order: {step}\n{trace}"
         at = found.end()
     assert len(re.findall(rf"fsync\(\d+<{root}/blobs>\)", trace)) == 1  # the second blob finds its shard durable
+
+
+# ---- reads that come short, kernels that cannot ------------------------------------------------------------------------------
+
+
+def test_short_reads_are_finished(disk, monkeypatch):
+    file = disk.open(put(disk, bytes(range(200))))
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda descriptor, size, at: real(descriptor, min(size, 7), at))
+    assert file.read() == bytes(range(200))
+
+
+def test_a_file_cut_short_while_open_is_corrupt(disk, tmp_path):
+    blob = put(disk, b"x" * 1000)
+    file = disk.open(blob)
+    os.truncate(tmp_path / "data/blobs" / blob.hex()[-3:] / blob.hex(), 500)
+    with pytest.raises(BlobCorrupt):
+        file.read()
+
+
+def test_where_blocks_cannot_be_claimed_the_promise_counts_instead(small_disk, monkeypatch):
+    monkeypatch.setattr("shared.blobs.kernel._fallocate", None)
+    monkeypatch.setattr("shared.blobs.kernel._sync_file_range", None)
+    engine = DiskEngine(small_disk)
+    staged = engine.stage(2 * MIB)
+    with pytest.raises(StorageFull):
+        engine.stage(2 * MIB)
+    staged.write(b"x" * (2 * MIB))
+    assert sum(len(block) for block in staged.blocks()) == 2 * MIB
+    assert engine.size(staged.commit()) == 2 * MIB
+    engine.close()

@@ -7,6 +7,8 @@ import pytest
 from conftest import put
 
 from shared.blobs.engine import BlobCorrupt, BlobEngine, BlobMissing, Span, new_blob_id, walk_order
+from shared.blobs.memory import MemoryEngine
+from shared.errors import StorageFull
 
 
 def test_what_was_written_reads_back(engine):
@@ -206,3 +208,18 @@ def test_the_interface_refuses_by_default():
     for use in (bare.stage, bare.walk, bare.check, bare.space, bare.sweep_staging, bare.close):
         with pytest.raises(NotImplementedError):
             use()
+
+
+def test_memory_has_a_capacity():
+    engine = MemoryEngine(100)
+    put(engine, b"x" * 60)
+    with pytest.raises(StorageFull):
+        engine.stage(41)
+    staged = engine.stage()
+    with pytest.raises(StorageFull):
+        staged.write(b"y" * 41)
+    with pytest.raises(StorageFull):
+        staged.write(b"y")
+    put(engine, b"z" * 40)
+    with pytest.raises(StorageFull):
+        engine.check()

@@ -184,11 +184,12 @@ def test_a_chunk_never_inflates_beyond_its_size():
     blob = new_blob_id()
     seal = transforms._Seal(blob, None, None)
     chunk = seal.close(1, 0, transforms._PLACE.pack(0, True), b"\x01" + transforms.zstd.compress(bytes(100_000_000)))
-    fields = transforms._FIELDS.pack(CHUNK, len(chunk), CHUNK, 1, 0, 0)
+    fields = transforms._FIELDS.pack(CHUNK_BYTES, len(chunk), CHUNK_BYTES, 1, 0, 0)
     stored = chunk + len(chunk).to_bytes(8, "big") + fields + seal.close(2, 0, fields, b"").ljust(16, b"\x00") + b"MaxBlob1"
+    assert len(chunk) < CHUNK_BYTES  # small enough to pass for a chunk
     tracemalloc.start()
     with pytest.raises(BlobCorrupt):
-        opened(stored, blob, Recipe("zstd", None, CHUNK))
+        opened(stored, blob, Recipe("zstd", None, CHUNK_BYTES))
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 

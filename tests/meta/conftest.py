@@ -52,6 +52,7 @@ def _open(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     url = "" if engine == "sqlite" else request.getfixturevalue("postgres_url")
     database.connect(url, tmp_path)
     database.migrate()
+    database.connection()
     opened = Opened(engine, url, tmp_path)
     if not opened.is_sqlite:
         opened.empty()

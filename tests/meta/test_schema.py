@@ -6,7 +6,9 @@ import threading
 import pytest
 from peewee import SqliteDatabase
 
-from shared.meta import database, models
+from shared.meta import database as metadata
+from shared.meta import models
+from shared.meta.database import NewerDatabase, migrate
 
 
 def _shape(db):
@@ -44,33 +46,29 @@ def test_the_migrations_make_what_the_models_say(database, tmp_path):
 
 
 def test_migrating_twice_changes_nothing(database):
-    from shared.meta.database import migrate
-
     assert migrate() == []
     assert models.Change.select().count() == 1
 
 
 def test_two_processes_may_migrate_at_the_same_time(tmp_path):
-    database.connect("", tmp_path)
+    metadata.connect("", tmp_path)
     results, errors = [], []
 
-    def migrate():
+    def run():
         try:
-            results.append(database.migrate())
+            results.append(migrate())
         except Exception as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=migrate) for _ in range(4)]
+    threads = [threading.Thread(target=run) for _ in range(4)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    database.dispose()
+    metadata.dispose()
     assert not errors
-    assert sorted(map(len, results)) == [0, 0, 0, len(list(database.MIGRATIONS.glob("[0-9]*.py")))]
+    assert sorted(map(len, results)) == [0, 0, 0, len(list(metadata.MIGRATIONS.glob("[0-9]*.py")))]
 
 
 def test_a_database_of_a_newer_release_is_refused(database):
-    from shared.meta.database import NewerDatabase, migrate
-
     models.db.execute_sql("INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2099-01-01 00:00:00')")
     try:
         with pytest.raises(NewerDatabase, match="9999_future"):
@@ -87,7 +85,7 @@ def test_listings_never_read_past_the_small_columns():
 
 def test_the_migration_stands_by_itself(tmp_path):
     """A migration that imported the models would change under the feet of old databases."""
-    for path in database.MIGRATIONS.glob("[0-9]*.py"):
+    for path in metadata.MIGRATIONS.glob("[0-9]*.py"):
         assert "shared" not in path.read_text().replace("shared/meta/models.py", "")
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)

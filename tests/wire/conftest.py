@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from wire_app import App, Client
+from wire_app import App, Running
 
 from shared.host.contract import Limits
 from shared.host.server import create_server
-
-
-class Running(SimpleNamespace):
-    """A server in a thread of this process, its application and its folder."""
-
-    def connect(self, rcvbuf: int | None = None) -> Client:
-        client = Client(self.port, rcvbuf)
-        self.clients.append(client)
-        return client
-
-    def staged(self) -> tuple[int, int]:
-        """Files in the staging folder, and descriptors of this process that point into it."""
-        links = [self._link(fd) for fd in os.listdir("/proc/self/fd")]
-        return len(os.listdir(self.folder)), sum(str(self.folder) in link for link in links)
-
-    def nothing_staged(self, within_s: float = 3.0) -> bool:
-        return eventually(lambda: self.staged() == (0, 0), within_s)
-
-    @staticmethod
-    def _link(fd: str) -> str:
-        try:
-            return os.readlink(f"/proc/self/fd/{fd}")
-        except OSError:
-            return ""
-
-
-def eventually(check: Callable[[], Any], within_s: float = 3.0) -> bool:
-    end = time.monotonic() + within_s
-    while not check():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @pytest.fixture

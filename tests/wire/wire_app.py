@@ -10,7 +10,9 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from shared.errors import AccessDenied, S3Error
@@ -128,7 +130,7 @@ class App:
         if request.method == "PUT":
             return self._stored(request, body)
         path, _, query = request.target.partition("?")
-        return getattr(self, "get_" + path.split("/")[1].replace("-", "_"), self.get_headers)(request, query)
+        return getattr(self, "get_" + path[1:].replace("-", "_"), self.get_headers)(request, query)
 
     def _stored(self, request: Request, body: Body) -> Reply:
         if request.target.startswith("/crash"):
@@ -251,3 +253,36 @@ class Answer:
     @property
     def code(self) -> str:
         return self.body.partition(b"<Code>")[2].partition(b"</Code>")[0].decode()
+
+
+class Running(SimpleNamespace):
+    """A server in a thread of this process, its application and its folder."""
+
+    def connect(self, rcvbuf: int | None = None) -> Client:
+        client = Client(self.port, rcvbuf)
+        self.clients.append(client)
+        return client
+
+    def staged(self) -> tuple[int, int]:
+        """Files in the staging folder, and descriptors of this process that point into it."""
+        links = [self._link(fd) for fd in os.listdir("/proc/self/fd")]
+        return len(os.listdir(self.folder)), sum(str(self.folder) in link for link in links)
+
+    def nothing_staged(self, within_s: float = 3.0) -> bool:
+        return eventually(lambda: self.staged() == (0, 0), within_s)
+
+    @staticmethod
+    def _link(fd: str) -> str:
+        try:
+            return os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            return ""
+
+
+def eventually(check: Callable[[], Any], within_s: float = 3.0) -> bool:
+    end = time.monotonic() + within_s
+    while not check():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True

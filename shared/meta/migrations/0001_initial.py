@@ -74,8 +74,6 @@ class VersionRow(Table):
     etag = TextField()
     owner_id = IntegerField()
     storage_class = TextField(null=True)
-    headers = TextField(null=True)
-    metadata = TextField(null=True)
     checksum_algorithm = TextField(null=True)
     checksum = TextField(null=True)
     parts_count = IntegerField(null=True)
@@ -86,6 +84,9 @@ class VersionRow(Table):
 
 
 class Object(VersionRow):
+    headers = TextField(null=True)
+    metadata = TextField(null=True)
+
     class Meta:
         primary_key = CompositeKey("bucket_id", "key")
         without_rowid = True
@@ -93,6 +94,8 @@ class Object(VersionRow):
 
 class Version(VersionRow):
     is_marker = BooleanField(default=False)
+    headers = TextField(null=True)
+    metadata = TextField(null=True)
 
     class Meta:
         primary_key = CompositeKey("bucket_id", "key", "seq")

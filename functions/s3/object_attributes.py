@@ -1,0 +1,55 @@
+"""GetObjectAttributes: size, ETag, checksum, storage class and parts of an object version in one reply."""
+
+from typing import Any
+
+from shared.context import Context
+from shared.errors import InvalidArgument
+from shared.meta import uploads
+from shared.meta.objects import Found
+from shared.registry import s3
+from shared.views import checksum_members, checksum_type, find_version
+
+KNOWN = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
+MAX_PARTS = 1000
+
+
+@s3("GetObjectAttributes", allow=("s3:GetObject", "s3:GetObjectAttributes"))
+def get_object_attributes(ctx: Context) -> dict[str, Any]:
+    """Return the attributes asked for. Part details are kept, and shown, for uploads with a checksum per part.
+
+    Raises InvalidArgument for no or unknown attributes, and what GetObject raises.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html
+    """
+    wanted = [name.strip() for name in ctx.params["ObjectAttributes"] if name.strip()]
+    if not wanted or any(name not in KNOWN for name in wanted):
+        raise InvalidArgument("Invalid attribute name specified.", ArgumentName="x-amz-object-attributes", ArgumentValue=",".join(wanted))
+    found = find_version(ctx, ctx.query.get("versionId"))
+    shown: dict[str, Any] = {
+        "ETag": found.etag, "StorageClass": found.storage_class or "STANDARD", "ObjectSize": found.size,
+        "Checksum": checksum_members(found.checksum_algorithm, found.checksum) or None,
+    }
+    if "ObjectParts" in wanted and found.parts_count is not None and found.body_id is not None:
+        shown["ObjectParts"] = _parts(ctx, found, found.body_id, found.parts_count)
+    return {
+        "LastModified": found.mtime_ms,
+        "VersionId": found.version_id if ctx.bucket.versioned else None,
+        **{name: shown.get(name) for name in wanted},
+    }
+
+
+def _parts(ctx: Context, found: Found, body_id: bytes, count: int) -> dict[str, Any]:
+    out: dict[str, Any] = {"TotalPartsCount": count}
+    if found.checksum is None or checksum_type(found.checksum) != "COMPOSITE":
+        return out
+    limit, after = min(ctx.params.get("MaxParts", MAX_PARTS), MAX_PARTS), ctx.params.get("PartNumberMarker", 0)
+    page = uploads.parts(body_id, after, limit + 1)
+    shown = page[:limit]
+    return out | {
+        "PartNumberMarker": after,
+        "NextPartNumberMarker": shown[-1].number if shown else after,
+        "MaxParts": limit,
+        "IsTruncated": len(page) > limit,
+        "Parts": [
+            {"PartNumber": part.number, "Size": part.size, f"Checksum{part.checksum_algorithm}": part.checksum} for part in shown
+        ],
+    }

@@ -1,0 +1,61 @@
+"""The source of a copy: which version it is, whether the caller may have it, and whether its conditions hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from shared.context import Context
+from shared.errors import InvalidRequest, NoSuchBucket, NoSuchKey, NoSuchVersion
+from shared.meta import objects
+from shared.meta.buckets import BucketInfo
+from shared.meta.objects import Found
+from shared.pipeline import require_owner
+from shared.protocol.conditions import check_copy_source
+from shared.protocol.copy_source import CopySource, parse_copy_source
+
+MAX_COPY_BYTES = 5 << 30    # of one CopyObject, as AWS; larger objects are copied in parts
+
+
+def permissions(ctx: Context) -> Iterable[tuple[str, str]]:
+    """What a copy needs: to read its source, the named version when it names one, and to write its destination."""
+    source = parse_copy_source(ctx.headers.get("x-amz-copy-source", ""))
+    action = "s3:GetObject" if source.version_id is None else "s3:GetObjectVersion"
+    yield action, f"{source.bucket}/{source.key.decode()}"
+    yield "s3:PutObject", f"{ctx.bucket.name}/{ctx.key.decode()}"
+
+
+class Source(NamedTuple):
+    """A copy source that may be read. ``find`` reads its row anew each time and checks the conditions of the request."""
+
+    wanted: CopySource
+    bucket: BucketInfo
+    find: Callable[[], Found]
+
+
+def source_of(ctx: Context) -> Source:
+    """Find the source the request names.
+
+    Raises InvalidArgument, NoSuchBucket, AccessDenied (another expected owner); its ``find`` raises NoSuchKey, NoSuchVersion,
+    InvalidRequest (a delete marker by its id), PreconditionFailed.
+    """
+    wanted = parse_copy_source(ctx.headers["x-amz-copy-source"])
+    assert ctx.known is not None
+    bucket = ctx.known.bucket(wanted.bucket)
+    if bucket is None:
+        raise NoSuchBucket(BucketName=wanted.bucket)
+    if (expected := ctx.headers.get("x-amz-source-expected-bucket-owner")) is not None:
+        require_owner(ctx, bucket.owner_id, expected)
+
+    def find() -> Found:
+        found = objects.find(bucket.id, wanted.key, wanted.version_id, versioned=bucket.versioned, with_data=True)
+        if found is None and wanted.version_id is not None:
+            raise NoSuchVersion(Key=wanted.key.decode(), VersionId=wanted.version_id)
+        if found is None or (found.is_marker and wanted.version_id is None):
+            raise NoSuchKey(Key=wanted.key.decode())
+        if found.is_marker:
+            raise InvalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.")
+        check_copy_source(ctx.headers, found.etag, found.mtime_ms)
+        return found
+
+    return Source(wanted, bucket, find)
