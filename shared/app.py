@@ -140,10 +140,11 @@ class App:
         operation = function.operation
         assert operation is not None
         bucket, key = payload.get("Bucket"), payload.get("Key")
-        target = Target(bucket, key.encode() if key is not None else None, "/", "", {})
-        request = Request(operation.method, "/", operation.headers_of(payload), content_length=len(body))
+        query, headers = operation.lines_of(payload)
+        target = Target(bucket, key.encode() if key is not None else None, "/", "", query)
+        request = Request(operation.method, "/", headers, content_length=len(body))
         known = self.services.identity.current()
-        ctx = Context(self.services, request, target, {}, request.lower, operation, function, known)
+        ctx = Context(self.services, request, target, query, request.lower, operation, function, known)
         ctx.auth = Authenticated("header", Payload())
         ctx.caller = people.root()
         ctx.bucket_found = known.bucket(bucket) if bucket else None

@@ -6,11 +6,11 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from shared.auth.model import Payload
+from shared.auth.model import Payload, Seed
 from shared.auth.streaming import ChunkVerifier
 from shared.blobs.engine import Staged
 from shared.context import Context
-from shared.errors import EntityTooLarge, IncompleteBody, InvalidArgument, MaxMessageLengthExceeded, MissingContentLength
+from shared.errors import EntityTooLarge, IncompleteBody, InvalidArgument, MaxMessageLengthExceeded, MissingContentLength, SignatureDoesNotMatch
 from shared.host.contract import MAX_BODY_BYTES, Admission, Body, MemorySink, Sink
 from shared.protocol.checksums import ALGORITHMS, DEFAULT_ALGORITHM, BodyDigests, verify_small
 from shared.registry import DOCUMENT_BYTES
@@ -46,9 +46,9 @@ def admit(ctx: Context, payload: Payload) -> Admitted:
     assert ctx.operation is not None
     size = _announced_size(ctx, payload)
     if ctx.operation.streams:
-        if size is None:
+        if size is None and not ctx.request.chunked:
             raise MissingContentLength()
-        if size > MAX_BODY_BYTES:
+        if size is not None and size > MAX_BODY_BYTES:
             raise EntityTooLarge(ProposedSize=size, MaxSizeAllowed=MAX_BODY_BYTES)
         BodyDigests(ctx.headers, sha256_hex=payload.sha256)
         sink = _sink(ctx, size)
@@ -63,7 +63,10 @@ def admit(ctx: Context, payload: Payload) -> Admitted:
     )
 
 
-def _sink(ctx: Context, size: int) -> Sink:
+def _sink(ctx: Context, size: int | None) -> Sink:
+    if size is None:    # plain chunked transfer: staged, and counted as it comes
+        ctx.services.engine.admit(0)
+        return ctx.services.engine.stage()
     if size <= ctx.services.settings.inline_bytes:
         return MemorySink(ctx.services.settings.inline_bytes, EntityTooLarge)
     ctx.services.engine.admit(size)
@@ -107,16 +110,19 @@ def receive(ctx: Context, algorithm: str = DEFAULT_ALGORITHM, second: str | None
     verified = digests.finish(body.trailers)
     if verified.size != body.size:
         raise IncompleteBody()
-    return Received(
-        verified.size, verified.md5_hex, verified.algorithm, verified.value, b"" if staged else body.data, staged,
-        b64encode(other.digest()).decode() if other else "",
-    )
+    data = b"" if staged else body.data
+    if staged and staged.size <= ctx.services.settings.inline_bytes:     # its size was not known when it was staged
+        staged, data = None, b"".join(bytes(block) for block in staged.blocks())
+    second_value = b64encode(other.digest()).decode() if other else ""
+    return Received(verified.size, verified.md5_hex, verified.algorithm, verified.value, data, staged, second_value)
 
 
-def _chain(body: Body, payload: Payload, seed: object) -> ChunkVerifier | None:
-    if not payload.signed_chunks or body.chunks is None:
+def _chain(body: Body, payload: Payload, seed: Seed | None) -> ChunkVerifier | None:
+    if not payload.signed_chunks:
         return None
-    return ChunkVerifier(seed, body.chunks, body.trailers if payload.trailers else None)  # type: ignore[arg-type]
+    if body.chunks is None or seed is None:     # nobody took the chunks apart, so nobody can vouch for them
+        raise SignatureDoesNotMatch()
+    return ChunkVerifier(seed, body.chunks, body.trailers if payload.trailers else None)
 
 
 def document(ctx: Context) -> bytes:
@@ -128,10 +134,12 @@ def document(ctx: Context) -> bytes:
         chain.update(body.data)
         chain.finish()
     headers = ctx.headers
+    if ctx.operation is not None and ctx.operation.name == "CompleteMultipartUpload":   # its checksums describe the object
+        headers = {name: value for name, value in headers.items() if not name.startswith("x-amz-checksum-")}
     if body.trailers:
         digests = BodyDigests(headers)
         digests.update(body.data)
         digests.finish(body.trailers)
-    elif body.data or auth.payload.sha256:
+    else:
         verify_small(headers, body.data, auth.payload.sha256)
     return body.data

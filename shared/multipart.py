@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode
 from binascii import unhexlify
+from itertools import zip_longest
 from typing import Any
 
 from shared.blobs.engine import new_blob_id
@@ -61,14 +62,17 @@ def copied_etag(found: Found, span: Span) -> str:
 def assemble(wanted: list[dict[str, Any]], upload: UploadInfo, stored: list[PartInfo]) -> Assembly:
     """Decide what a completed upload is made of. ``wanted`` are the parts of the request in its order.
 
+    Of entries that repeat a number the last counts: a client that sent a part again may list both.
     Raises InvalidPartOrder, InvalidPart (missing, or another ETag or checksum), EntityTooSmall, EntityTooLarge.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
     """
     by_number = {part.number: part for part in stored}
     chosen: list[PartInfo] = []
-    for entry in wanted:
+    for entry, following in zip_longest(wanted, wanted[1:]):
+        if following and following["PartNumber"] == entry["PartNumber"]:
+            continue
         number = entry["PartNumber"]
-        if chosen and number <= chosen[-1].number:
+        if chosen and number < chosen[-1].number:
             raise InvalidPartOrder(UploadId=upload.id.hex())
         part = by_number.get(number)
         if part is None or not _same(entry, part):

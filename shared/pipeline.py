@@ -97,6 +97,7 @@ class Pipeline:
         try:
             if ctx.auth is None:
                 self._run(self.before_body, ctx)
+                _refuse_undecoded(ctx)
             if body.error is not None:
                 raise body.error
             reply = self._call(ctx)
@@ -147,6 +148,7 @@ class Pipeline:
         ctx.caller = ctx.auth.principal
         if ctx.auth.hoisted:
             ctx.headers = {**ctx.headers, **ctx.auth.hoisted}
+            self.resolve_the_operation(ctx)     # a copy source in the query makes another operation of it
         if ctx.function is None:
             self._refuse_unclaimed(ctx)
 
@@ -272,6 +274,12 @@ def as_s3_error(error: Exception, request: Request) -> S3Error:
         return InternalError()
     log.error("unexpected error", exc_info=error, extra={"request_id": request.id})
     return ServiceUnavailable() if isinstance(error, OSError) else InternalError()
+
+
+def _refuse_undecoded(ctx: Context) -> None:
+    """Refuse an aws-chunked body that the host did not take for one: it looks at the x-amz-content-sha256 header only."""
+    if ctx.auth is not None and ctx.auth.payload.kind == "streaming":
+        raise InvalidRequest("An aws-chunked body must be announced by the x-amz-content-sha256 header.")
 
 
 def _require_digest(ctx: Context) -> None:

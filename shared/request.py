@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import BinaryIO
 
 Headers = list[tuple[str, str]]
@@ -27,20 +26,26 @@ class Request:
     received_s: float = field(default_factory=time.monotonic)
     content_length: int | None = None
     chunked: bool = False
+    _id: str | None = None
+    _lower: dict[str, str] | None = None
 
-    @cached_property
+    @property
     def id(self) -> str:
         """The request id: 16 upper-case hexadecimal digits."""
-        return secrets.token_hex(8).upper()
+        if self._id is None:
+            self._id = secrets.token_hex(8).upper()
+        return self._id
 
-    @cached_property
+    @property
     def lower(self) -> dict[str, str]:
         """Lower-case header name → value; values of a repeated header are joined with a comma."""
-        out: dict[str, str] = {}
-        for name, value in self.headers:
-            low = name.lower()
-            out[low] = f"{out[low]},{value}" if low in out else value
-        return out
+        if self._lower is None:     # by hand: functools.cached_property takes a lock, and this is asked for on every request
+            out: dict[str, str] = {}
+            for name, value in self.headers:
+                low = name.lower()
+                out[low] = f"{out[low]},{value}" if low in out else value
+            self._lower = out
+        return self._lower
 
     def header(self, name: str) -> str | None:
         """The value of the header with this lower-case name, or None."""

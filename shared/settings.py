@@ -264,10 +264,8 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
     Raises SettingsError with every problem found, each naming the flag, variable or file line it is about.
     """
     problems: list[str] = []
-    given = _from_flags(flags or {}) | {"": ("", "")}
-    surroundings = _from_environ(os.environ if environ is None else environ, problems)
-    early = surroundings | given
-    named = file or (folder(str(early["config"][0])) if "config" in early else None)
+    early = _from_environ(os.environ if environ is None else environ, problems) | _from_flags(flags or {})
+    named = file.absolute() if file else folder(str(early["config"][0])) if "config" in early else None
     data_dir = folder(str(early["data_dir"][0])) if "data_dir" in early else ROOT / "data"
     raw = _from_file(named or data_dir / FILE_NAME, problems, required=named is not None) | early
     values: dict[str, Any] = {}
@@ -275,13 +273,13 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
         default = row.default() if callable(row.default) else row.default
         value, label = raw.get(row.name, (default, ""))
         values[row.name] = _parse(row, value, label, problems) if label or value else _empty(row)
-    sources = {name: _source(label) for name, (_, label) in raw.items() if name}
+    sources = {name: _source(label) for name, (_, label) in raw.items()}
     if not problems:
         _check_together(values, problems)
     if problems:
         raise SettingsError(problems)
     if named is not None:
-        values["config"] = named.absolute()
+        values["config"] = named
     return Settings(**values, sources=sources)
 
 

@@ -79,7 +79,7 @@ def object_headers(ctx: Context, found: Found, *, whole: bool = True) -> Headers
         stored["Content-Type"] = "binary/octet-stream"
     for name, header in OVERRIDES.items() if ctx.query else ():
         if name in ctx.query:
-            stored[header] = ctx.query[name]
+            stored[header] = ctx.query[name].encode().decode("latin-1")     # headers are bytes: UTF-8 goes out as it came in
     headers += stored.items()
     if found.metadata_json:
         headers += [(PREFIX + name, value) for name, value in json.loads(found.metadata_json).items()]

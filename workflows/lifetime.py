@@ -1,12 +1,31 @@
-"""How a process of workflows lives: until somebody sets its event, or SIGTERM or SIGINT arrives."""
+"""How a process of workflows lives: what it opens, and that it ends with its event, SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from shared import queue
+from shared.meta import database
+from shared.settings import Settings
 
 LOOK_S = 0.2
+
+
+@contextmanager
+def installation(settings: Settings) -> Iterator[None]:
+    """Connect the database, migrated, and choose the queue; let go of both afterwards."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database.connect(settings.database_url, settings.data_dir)
+    try:
+        database.migrate()
+        queue.configure(settings.queue_url, settings.data_dir)
+        yield
+    finally:
+        queue.close()
+        database.dispose()
 
 
 def catch_signals() -> list[int]:

@@ -6,22 +6,14 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 from shared.blobs.engine import BlobEngine
 from shared.meta.runs import LONGEST_DELAY_S
+from shared.settings import Settings
 
 MODULES = ("sweep", "expire_uploads", "prune_runs")     # of this package; a test holds the list against the files
 MOST_LEASE_S = LONGEST_DELAY_S
-
-
-class Settings(Protocol):
-    """The settings that steps read."""
-
-    @property
-    def sweep_delay_s(self) -> int: ...
-    @property
-    def upload_expiry_s(self) -> int: ...
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from apscheduler.triggers.base import BaseTrigger
 from shared import queue
 from shared.errors import S3Error
 from shared.meta import database, runs, schedule
+from shared.settings import Settings
 from workflows import registry
-from workflows.lifetime import catch_signals, until_stopped
+from workflows.lifetime import catch_signals, installation, until_stopped
 
 log = logging.getLogger(__name__)
 
@@ -97,22 +98,19 @@ class Scheduler:
         schedule.release_lease(LEASE, self.holder)
 
 
-def run_scheduler(stop: threading.Event | None = None) -> None:
-    """Schedule until ``stop`` is set, or, without one, until SIGTERM or SIGINT.
-
-    The database must be connected (``shared.meta.database.connect``) and the queue chosen (``shared.queue.configure``).
-    """
+def run_scheduler(settings: Settings, stop: threading.Event | None = None) -> None:
+    """Schedule the runs of an installation until ``stop`` is set or, without one, until SIGTERM or SIGINT. Works alone."""
     received = [] if stop is not None else catch_signals()
-    scheduler = Scheduler()
-    timer = _timer()
-    for job, every_s in ((scheduler.hold_lease, RENEW_S), (scheduler.start_due, LOOK_S), (scheduler.ring_lost, LOOK_S)):
-        timer.add_job(_quietly(job), Every(every_s))
-    timer.start()
-    log.info("scheduler: ready")
-    until_stopped(stop or threading.Event(), received, lambda: mind_the_clock(timer), 1)
-    timer.shutdown(wait=True)
-    _quietly(scheduler.release)()
-    queue.flush(1)
+    with installation(settings):
+        scheduler = Scheduler()
+        timer = _timer()
+        for job, every_s in ((scheduler.hold_lease, RENEW_S), (scheduler.start_due, LOOK_S), (scheduler.ring_lost, LOOK_S)):
+            timer.add_job(_quietly(job), Every(every_s))
+        timer.start()
+        log.info("scheduler: ready")
+        until_stopped(stop or threading.Event(), received, lambda: mind_the_clock(timer), 1)
+        timer.shutdown(wait=True)
+        _quietly(scheduler.release)()
 
 
 def _timer() -> BackgroundScheduler:

@@ -37,7 +37,7 @@ def list_objects_v2(ctx: Context) -> Reply:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
     """
     token, start_after = ctx.params.get("ContinuationToken"), ctx.params.get("StartAfter")
-    found = _current(ctx, (start_after or "").encode() if token is None else _position(token))
+    found = _current(ctx, _position(token) if token else (start_after or "").encode())
     next_token = base64.urlsafe_b64encode(found.last[0]).decode() if found.truncated and found.last else None
     fetch_owner = bool(ctx.params.get("FetchOwner"))
     document = listing_xml.list_objects_v2(

@@ -15,7 +15,7 @@ MAX_PARTS = 1000
 
 @s3("GetObjectAttributes", allow=("s3:GetObject", "s3:GetObjectAttributes"))
 def get_object_attributes(ctx: Context) -> dict[str, Any]:
-    """Return the attributes asked for. Part details are kept, and shown, for uploads with a checksum per part.
+    """Return the attributes asked for; of a multipart object the parts with their sizes, and their checksums where it has a composite one.
 
     Raises InvalidArgument for no or unknown attributes, and what GetObject raises.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html
@@ -38,18 +38,19 @@ def get_object_attributes(ctx: Context) -> dict[str, Any]:
 
 
 def _parts(ctx: Context, found: Found, body_id: bytes, count: int) -> dict[str, Any]:
-    out: dict[str, Any] = {"TotalPartsCount": count}
-    if found.checksum is None or checksum_type(found.checksum) != "COMPOSITE":
-        return out
+    with_checksums = found.checksum is not None and checksum_type(found.checksum) == "COMPOSITE"
     limit, after = min(ctx.params.get("MaxParts", MAX_PARTS), MAX_PARTS), ctx.params.get("PartNumberMarker", 0)
     page = uploads.parts(body_id, after, limit + 1)
     shown = page[:limit]
-    return out | {
+    return {
+        "TotalPartsCount": count,
         "PartNumberMarker": after,
         "NextPartNumberMarker": shown[-1].number if shown else after,
         "MaxParts": limit,
         "IsTruncated": len(page) > limit,
         "Parts": [
-            {"PartNumber": part.number, "Size": part.size, f"Checksum{part.checksum_algorithm}": part.checksum} for part in shown
+            {"PartNumber": part.number, "Size": part.size}
+            | ({f"Checksum{part.checksum_algorithm}": part.checksum} if with_checksums else {})
+            for part in shown
         ],
     }

@@ -54,6 +54,19 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
         """The lane of the request that is next to be answered."""
         return bool(self.requests and self.requests[0].slow)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a worker may be changing this connection."""
+        return bool(self.requests)
+
+    def add_channel(self, map: Any = None) -> None:
+        super().add_channel(map)
+        self.server.watch.ask(self._fileno)
+
+    def del_channel(self, map: Any = None) -> None:
+        self.server.watch.forget(self._fileno)
+        super().del_channel(map)
+
     def readable(self) -> bool:
         if self.linger_until_s:
             return True
@@ -133,6 +146,7 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
                     close(outcome.reply)
                 return
             self.last_activity = time.monotonic()
+            self.server.watch.ask(self._fileno)
             held, self.held = self.held, b""
             if isinstance(outcome, Refusal):
                 whole = parser.length is not None and len(held) >= parser.length

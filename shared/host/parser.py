@@ -131,9 +131,7 @@ class S3Parser(HTTPRequestParser):  # type: ignore[misc]
         self.request = Request(method, target, [], self.peer, received_s=self.started_s)
         if _HEADERS.fullmatch(rest) is None:
             raise BadRequest("A request header is malformed.")
-        self.request.headers = [
-            (name, value.strip(" \t")) for name, _, value in (pair.partition(":") for pair in rest.split("\r\n")[:-1])
-        ]
+        self.request.headers = [(name, value.strip(" \t")) for name, _, value in (pair.partition(":") for pair in rest.split("\r\n")[:-1])]
         self._frame(self.request, self.request.lower)
 
     def _frame(self, request: Request, headers: dict[str, str]) -> None:

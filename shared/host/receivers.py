@@ -131,9 +131,7 @@ class Intake:
         self._log = ChunkLog() if admission and admission.signed_chunks else None
         self._decoder: AwsChunkedDecoder | None = None
         if admission and admission.aws_chunked:
-            self._decoder = AwsChunkedDecoder(
-                admission.signed_chunks, admission.trailers, admission.decoded_length, self._write, self._log
-            )
+            self._decoder = AwsChunkedDecoder(admission.signed_chunks, admission.trailers, admission.decoded_length, self._write, self._log)
         write = self._decode if self._decoder else self._write
         self._wire = ChunkedReceiver(write) if length is None else FixedReceiver(length, write)
 

@@ -18,6 +18,7 @@ from shared.host.contract import Application, Limits
 from shared.host.lanes import Lanes
 from shared.host.outbox import BLOCK_BYTES
 from shared.host.task import FixedHeaders, S3Task
+from shared.host.watch import Watch
 
 IDENT = "MaxIOFS"
 CONNECTION_LIMIT = 1000
@@ -34,7 +35,7 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, server: Server, sock: socket.socket) -> None:
         self.limits, self.app, self.scratch = server.limits, server.app, server.scratch
         self.fixed_headers, self.task_class = server.fixed_headers, server.task_class
-        self.add_task, self.call_soon = server.lanes.add_task, server.call_soon
+        self.add_task, self.call_soon, self.watch = server.lanes.add_task, server.call_soon, server.watch
         self.owner = server
         self.pause_until_s = 0.0
         application = getattr(server.app, "wsgi", None)
@@ -70,12 +71,11 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
 class Server:
     """One process's share of the listeners. Only ``run`` blocks; ``stop_accepting`` may be called from a signal handler."""
 
-    def __init__(
-        self, app: Application, sockets: list[socket.socket], *, lanes: Lanes, limits: Limits, connection_limit: int
-    ) -> None:
+    def __init__(self, app: Application, sockets: list[socket.socket], *, lanes: Lanes, limits: Limits, connection_limit: int) -> None:
         self.app, self.lanes, self.limits = app, lanes, limits
         self.task_class = getattr(app, "task_class", S3Task)
         self.map: dict[int, Any] = {}
+        self.watch = Watch(self.map)
         self.scratch = memoryview(bytearray(BLOCK_BYTES))  # every body is received through it: only in the I/O thread
         self.fixed_headers = FixedHeaders(IDENT)
         self.stopping = False
@@ -85,7 +85,7 @@ class Server:
         self._finished = threading.Event()
         self._drained = False
         self.adj = Adjustments(
-            ident=IDENT, asyncore_use_poll=True, connection_limit=connection_limit, clear_untrusted_proxy_headers=False,
+            ident=IDENT, connection_limit=connection_limit, clear_untrusted_proxy_headers=False,
             log_socket_errors=False, channel_request_lookahead=0, recv_bytes=BLOCK_BYTES,
         )  # fmt: skip
         self._listeners = [_Listener(self, sock) for sock in sockets]
@@ -101,14 +101,16 @@ class Server:
     def run(self) -> bool:
         """Serve until stopped; whether every request begun by then was answered. Cleans up also on SystemExit."""
         next_tick_s, self._thread_id = 0.0, threading.get_ident()
+        self.watch.ask_all()
         try:
             while not self._ended():
                 self._woken = False  # before the channels are asked: a later wake interrupts the poll
-                wasyncore.poll2(self._tick_s, self.map)
+                self.watch.turn(self._tick_s)
                 now_s = time.monotonic()
                 if now_s >= next_tick_s or self.stopping:
                     next_tick_s = now_s + self._tick_s
                     self._tick(now_s)
+                    self.watch.ask_all()
         finally:
             self._close()
         return self._drained
@@ -121,11 +123,11 @@ class Server:
     def drain(self, timeout_s: float) -> bool:
         """Stop, and end after ``timeout_s`` at the latest; whether all was answered.
 
-        Waits for the end, unless called in the thread that runs the loop (a signal handler): there ``run`` gives the answer.
+        Waits for the end, unless the loop does not run or runs in this very thread (a signal handler): ``run`` gives the answer then.
         """
         self._deadline_s = time.monotonic() + timeout_s
         self.stop_accepting()
-        if threading.get_ident() == self._thread_id:
+        if self._thread_id in (0, threading.get_ident()):
             return False
         self._finished.wait(timeout_s + 10)
         return self._drained
@@ -166,9 +168,13 @@ class Server:
             if listener.socket is not None:
                 listener.stop()
         for channel in self._channels():
-            channel.check_deadlines(now_s)
-            if self.stopping and channel.connected:
-                channel.close_if_idle()
+            try:
+                channel.check_deadlines(now_s)
+                if self.stopping and channel.connected:
+                    channel.close_if_idle()
+            except Exception:
+                log.exception("cannot look after %r", channel)
+                channel.handle_close()
 
     def _close(self) -> None:
         for listener in self._listeners:

@@ -136,4 +136,3 @@ def close(reply: Reply) -> None:
             reply.body.close()
         except Exception:
             log.exception("cannot close the body of a reply")
-

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from peewee import SqliteDatabase
-
 from shared.clock import now_ms
 from shared.errors import BucketNotEmpty, NoSuchBucket
 from shared.meta import counters
 from shared.meta.database import connection, transaction
-from shared.meta.models import VERSIONING_OFF, Bucket, Change, Counter, Object, Version, db
+from shared.meta.history import lock_bucket
+from shared.meta.models import VERSIONING_OFF, Bucket, Change, Counter, Object, Version
 from shared.meta.statement import P, Statement
 
 
@@ -59,6 +58,8 @@ def _info(row: Any) -> BucketInfo:
 def create(name: str, owner_id: int) -> tuple[BucketInfo, bool]:
     """Create a bucket. Returns it and True, or the bucket that has the name already and False."""
     with transaction() as conn:
+        if (there := find(name)) is not None:
+            return there, False     # the usual answer for tools that always ask: no cache need hear of it
         new_id = bump(conn)
         rows = (
             Bucket.insert(id=new_id, name=name.encode(), owner_id=owner_id, created_ms=now_ms()).on_conflict_ignore().as_rowcount().execute()
@@ -77,17 +78,16 @@ def delete(bucket: BucketInfo) -> None:
     Unfinished uploads do not hold a bucket; a workflow clears them away.
     """
     with transaction() as conn:
-        query = Bucket.select(Bucket.id).where(Bucket.id == bucket.id)
-        if not isinstance(db.obj, SqliteDatabase):
-            query = query.for_update()
-        if not query.tuples().first():
+        bump(conn)      # first, as in create: both lock the row of ``change`` and then the bucket's
+        lock_bucket(conn, bucket.id, shared=False)
+        if not Bucket.select(Bucket.id).where(Bucket.id == bucket.id).tuples().first():
             raise NoSuchBucket(BucketName=bucket.name)
         for model in (Object, Version):
-            if model.select(model.seq).where(model.bucket_id == bucket.id).limit(1).tuples().first():
+            # The order makes PostgreSQL use the key: it would scan the table for a bucket that its statistics call large.
+            if model.select(model.seq).where(model.bucket_id == bucket.id).order_by(model.key).limit(1).tuples().first():
                 raise BucketNotEmpty(BucketName=bucket.name)
         Bucket.delete().where(Bucket.id == bucket.id).execute()
         Counter.delete().where(Counter.bucket_id == bucket.id).execute()
-        bump(conn)
 
 
 def page(owner_id: int, prefix: str, after: str, limit: int) -> list[BucketInfo]:
@@ -101,6 +101,7 @@ def page(owner_id: int, prefix: str, after: str, limit: int) -> list[BucketInfo]
 def set_versioning(bucket: BucketInfo, versioning: int) -> None:
     """Enable or suspend versioning. Raises NoSuchBucket when the bucket is gone."""
     with transaction() as conn:
+        bump(conn)
+        lock_bucket(conn, bucket.id, shared=False)
         if not Bucket.update(versioning=versioning).where(Bucket.id == bucket.id).execute():
             raise NoSuchBucket(BucketName=bucket.name)
-        bump(conn)

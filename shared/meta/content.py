@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from peewee import JOIN, Case, Value, fn
+from peewee import JOIN, Case, SqliteDatabase, Value, fn
 
-from shared.meta.models import Blob, Part, Segment
+from shared.meta.models import Blob, Part, Segment, db
 from shared.meta.statement import P, Statement
 
 BATCH_ROWS = 1000
@@ -75,7 +75,10 @@ def release_blob(connection: Any, blob_id: bytes, now_ms: int) -> None:
 
 
 def share_body(connection: Any, source: bytes, copy: bytes) -> bool:
-    """Give ``copy`` the parts and segments of ``source``, sharing their blobs. False when ``source`` is gone."""
+    """Give ``copy`` the parts and segments of ``source``, sharing their blobs. False when ``source`` is gone, or goes meanwhile.
+
+    When it is False the caller must roll back: some of it may have been copied.
+    """
     parts = (Part.body_id, Part.number, Part.size, Part.etag, Part.mtime_ms, Part.checksum_algorithm, Part.checksum, Part.start)
     values = Part.select(_bytes(copy), *parts[1:]).where(Part.body_id == source)
     if not Part.insert_from(values, parts).execute():
@@ -86,8 +89,10 @@ def share_body(connection: Any, source: bytes, copy: bytes) -> bool:
     )
     rows = Segment.select(_bytes(copy), *segments[1:]).where(Segment.body_id == source)
     Segment.insert_from(rows, segments).execute()
-    _count_references(copy, +1, 0)
-    return True
+    # Where statements of one transaction see each other's commits, the source may have gone between any two of them.
+    size = Part.select(fn.SUM(Part.size)).where(Part.body_id == copy).scalar()
+    held = Segment.select(fn.COALESCE(fn.SUM(Segment.length), 0)).where(Segment.body_id == copy).scalar()
+    return bool(size == held) and _count_references(copy, +1, 0)
 
 
 def release_body(connection: Any, body_id: bytes, now_ms: int, numbers: Iterable[int] | None = None) -> None:
@@ -116,17 +121,24 @@ def add_segments(body_id: bytes, number: int, segments: Iterable[Located]) -> No
         Segment.insert_many(rows[start:start + BATCH_ROWS]).execute()
 
 
-def _count_references(body_id: bytes, sign: int, now_ms: int, number: int | None = None) -> None:
-    """Add (+1) or take away (-1) what the segments of a body hold, each blob as often as it occurs."""
+def _count_references(body_id: bytes, sign: int, now_ms: int, number: int | None = None) -> bool:
+    """Add (+1) or take away (-1) what the segments of a body hold, each blob as often as it occurs.
+
+    False when one that is to be held again has no reference left: it is being swept and must not be revived.
+    """
     where = Segment.body_id == body_id
     if number is not None:
         where &= Segment.part_number == number
+    if not isinstance(db.obj, SqliteDatabase):      # in one order, or two writers would wait for each other
+        blobs = Segment.select(Segment.blob_id).where(where)
+        list(Blob.select(Blob.refs).where(Blob.id.in_(blobs)).order_by(Blob.id).for_update().tuples())
     held = Segment.select(Segment.blob_id.alias("blob_id"), fn.COUNT(Segment.position).alias("n")).where(where).group_by(Segment.blob_id).alias("held")
     if sign > 0:
-        Blob.update(refs=Blob.refs + held.c.n).from_(held).where(Blob.id == held.c.blob_id).execute()
-        return
+        alive = Blob.update(refs=Blob.refs + held.c.n).from_(held).where((Blob.id == held.c.blob_id) & (Blob.refs > 0)).execute()
+        return bool(alive == Segment.select(fn.COUNT(Segment.blob_id.distinct())).where(where).scalar())
     freed = Case(None, [(Blob.refs <= held.c.n, now_ms)], Blob.freed_ms)
     Blob.update(refs=Blob.refs - held.c.n, freed_ms=freed).from_(held).where(Blob.id == held.c.blob_id).execute()
+    return True
 
 
 def _bytes(value: bytes) -> Any:
@@ -146,7 +158,7 @@ def _maybe(data: Any) -> bytes | None:
 def located(body_id: bytes, first: int, last: int) -> list[Located]:
     """The stretches that hold bytes ``first``..``last`` (inclusive) of a completed body, cut to them, in order.
 
-    Reads only the parts that overlap the range, so a small range of a large object stays cheap.
+    Reads only the parts that overlap the range, so a small range of a large object stays cheap. Empty when the body is gone.
     """
     rows = (
         Segment.select(

@@ -193,11 +193,29 @@ class Key:
             release_body(self.connection, bytes(stored.body_id), self.now_ms)
 
 
-def lock_key(connection: Any, bucket_id: int, key: bytes) -> None:
-    """Serialise the writers of one key until the end of the transaction.
+# Locks live in PostgreSQL's lock table, on hashes of names: there may be no row to lock (a conditional create), two names that share a
+# hash merely wait for each other, and who wants a bucket alone is not overtaken for ever by those who share it, as with FOR SHARE.
+_LOCK = "pg_advisory_xact_lock{}(hashtextextended(%s, %s))"
+_TAKE = {shared: f"SELECT {_LOCK.format('_shared' if shared else '')}" for shared in (True, False)}
+_TAKE_KEY = f"SELECT {_LOCK.format('_shared')}, {_LOCK.format('')}"
 
-    SQLite has one writer anyway. Elsewhere there may be no row to lock (a conditional create), so the lock is on a hash of the name; two
-    keys that share a hash merely wait for each other.
+
+def lock_key(connection: Any, bucket_id: int, key: bytes) -> None:
+    """Serialise the writers of one key until the end of the transaction, and hold off those who change or delete its bucket.
+
+    Read what must be fresh in statements after this one. SQLite has one writer anyway.
     """
     if not isinstance(db.obj, SqliteDatabase):
-        db.execute_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", (key.hex(), bucket_id))
+        connection.execute(_TAKE_KEY, ("bucket", bucket_id, key.hex(), bucket_id))
+
+
+def lock_bucket(connection: Any, bucket_id: int, *, shared: bool) -> None:
+    """Keep a bucket as it is (``shared``), or have it alone, until the end of the transaction."""
+    if not isinstance(db.obj, SqliteDatabase):
+        connection.execute(_TAKE[shared], ("bucket", bucket_id))
+
+
+def lock_upload(connection: Any, upload_id: bytes, part_number: int = 0, *, shared: bool = False) -> None:
+    """Keep an upload as it is (``shared``), or have it, or one of its parts, alone until the end of the transaction."""
+    if not isinstance(db.obj, SqliteDatabase):
+        connection.execute(_TAKE[shared], (f"upload {upload_id.hex()}", part_number))

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from peewee import Select, Value
+
 from shared.meta.database import connection
-from shared.meta.models import Object, Version
+from shared.meta.models import Object, Version, db
 from shared.meta.statement import P, Statement
 
 END_OF_KEYS = b"\xff" * 1025    # above every key: they are UTF-8 and at most 1,024 bytes
 BEFORE_ALL_VERSIONS = -(1 << 62)    # a ``seq`` that is smaller, so newer, than any
+BEFORE_ALL = -(1 << 63)         # the ``seq`` in front of every version of a key
 SMALL_BATCH = 4                 # rows fetched after a common prefix: most likely the next one is a prefix as well
 
 
@@ -58,15 +61,26 @@ def after_prefix(prefix: bytes) -> bytes:
 _NAMES = ("key", "seq", "version_id", "mtime_ms", "size", "etag", "owner_id", "storage_class", "checksum_algorithm", "checksum")
 
 
-def _rows(model: Any, is_marker: Any, is_latest: bool, *more: Any) -> Any:
-    query = model.select(*[getattr(model, name) for name in _NAMES], is_marker, is_latest)
-    query = query.where((model.bucket_id == P("bucket_id")) & (model.key >= P("lower")) & (model.key < P("upper")), *more)
+def _rows(model: Any, is_marker: Any, is_latest: bool, newer_than: Any = None) -> Any:
+    query = model.select(*[getattr(model, name) for name in _NAMES], is_marker.alias("is_marker"), Value(is_latest).alias("is_latest"))
+    query = query.where((model.bucket_id == P("bucket_id")) & (model.key >= P("lower")) & (model.key < P("upper")))
+    if newer_than is not None:
+        query = query.where(model.seq > newer_than)
     return query.order_by(*([model.key, model.seq] if model is Version else [model.key])).limit(P("limit"))
 
 
-_objects = Statement(lambda: _rows(Object, False, True))
-_versions = Statement(lambda: _rows(Version, Version.is_marker, False))
-_rest_of_key = Statement(lambda: _rows(Version, Version.is_marker, False, Version.seq > P("seq")))
+def _both(newer_than: Any = None) -> Any:
+    """Current objects and history in one statement: between two, a version that changes its table would be seen twice or not at all."""
+    objects = _rows(Object, Value(False), True, newer_than).alias("o")
+    versions = _rows(Version, Version.is_marker, False, newer_than).alias("v")
+    columns = (*_NAMES, "is_marker", "is_latest")
+    halves = [Select([half], [getattr(half.c, name) for name in columns]).bind(db) for half in (objects, versions)]
+    return halves[0].union_all(halves[1])
+
+
+_objects = Statement(lambda: _rows(Object, Value(False), True))
+_all = Statement(_both)
+_rest_of_key = Statement(lambda: _both(P("seq")))
 
 Position = tuple[bytes, int | None]
 """Where to read on: from key ``k`` on (``(k, None)``), or behind version ``seq`` of key ``k`` (``(k, seq)``)."""
@@ -88,7 +102,8 @@ def current_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: byte
 def all_versions(bucket_id: int, prefix: bytes, delimiter: bytes, after: Position, limit: int) -> Page:
     """A page of all versions and delete markers: keys ascending, newest first, from behind ``after`` = (key, seq).
 
-    ``seq`` None means behind all versions of the key.
+    ``seq`` None means behind all versions of the key. When the version that a client names as its marker is gone (tools list a page,
+    delete it and ask for the next), pass BEFORE_ALL: better a version twice than never.
     """
     upper = after_prefix(prefix)
     key, seq = after
@@ -99,15 +114,12 @@ def all_versions(bucket_id: int, prefix: bytes, delimiter: bytes, after: Positio
 
 def _merged(bucket_id: int, position: Position, upper: bytes, count: int) -> list[Row]:
     """The next rows of both tables in listing order. The first of a key that is seen from its start is its latest."""
-    conn, (lower, seq) = connection(), position
+    lower, seq = position
     rest: list[Row] = []
     if seq is not None:
-        one_key = {"bucket_id": bucket_id, "lower": lower, "upper": lower + b"\x00", "seq": seq, "limit": count}
-        rest = [Row(*row) for row in _rest_of_key(conn, **one_key)]
+        rest = _rest(bucket_id, lower, seq, count)
         lower += b"\x00"
-    where = {"bucket_id": bucket_id, "lower": lower, "upper": upper, "limit": count}
-    rows = [Row(*row) for row in _objects(conn, **where)] + [Row(*row) for row in _versions(conn, **where)]
-    rows.sort(key=lambda row: (row.key, row.seq))
+    rows = _sorted(_all, bucket_id=bucket_id, lower=lower, upper=upper, limit=count)
     latest, previous = [], None
     for row in rows[: max(0, count - len(rest))]:
         latest.append(row._replace(is_latest=row.key != previous))
@@ -115,10 +127,28 @@ def _merged(bucket_id: int, position: Position, upper: bytes, count: int) -> lis
     return rest + latest
 
 
+def _rest(bucket_id: int, key: bytes, seq: int, count: int) -> list[Row]:
+    """The versions of a key behind ``seq``. When that one is gone, its successor may be the latest now, and in the other table."""
+    this_key = {"bucket_id": bucket_id, "lower": key, "upper": key + b"\x00"}
+    rows = _sorted(_rest_of_key, **this_key, seq=seq, limit=count)[:count]
+    if rows:
+        newest = _sorted(_all, **this_key, limit=1)
+        rows[0] = rows[0]._replace(is_latest=bool(newest) and newest[0].seq == rows[0].seq)
+    return rows
+
+
+def _sorted(statement: Statement, **values: Any) -> list[Row]:
+    rows = [Row(*row) for row in statement(connection(), **values)]
+    rows.sort(key=lambda row: (row.key, row.seq))
+    return rows
+
+
 def _behind(after: bytes, prefix: bytes, delimiter: bytes) -> bytes:
     """The smallest key that may follow ``after``. A marker that is itself a common prefix hides all that it stands for."""
-    if delimiter and len(after) > len(prefix) and after.startswith(prefix) and after.find(delimiter, len(prefix)) == len(after) - len(delimiter):
-        return after_prefix(after)
+    if delimiter and after.startswith(prefix):
+        cut = after.find(delimiter, len(prefix))
+        if cut >= 0 and cut + len(delimiter) == len(after):
+            return after_prefix(after)
     return after + b"\x00" if after else b""
 
 

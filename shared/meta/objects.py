@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SqliteDatabase
+from peewee import JOIN
 
 from shared.clock import now_ms
 from shared.errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error
 from shared.meta import content, counters
 from shared.meta.content import Located, NewBlob
-from shared.meta.database import connection, transaction
+from shared.meta.database import connection, repeated, transaction
 from shared.meta.history import Delta, Key, Stored, lock_key
-from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Blob, Bucket, Object, Version, db
+from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Blob, Bucket, Object, Version
 from shared.meta.statement import P, Statement
 
 Condition = Callable[[str | None], None]    # raises unless the current ETag (None: there is no current object) will do
@@ -69,7 +69,10 @@ class Found(NamedTuple):
         return self.mtime_ms // 1000
 
     def located(self, first: int, last: int) -> list[Located]:
-        """Where bytes ``first``..``last`` (inclusive) are. Asks the database only when the bytes are not one whole blob."""
+        """Where bytes ``first``..``last`` (inclusive) are. Asks the database only when the bytes are not one whole blob.
+
+        Raises SourceGone when the version was deleted since it was found.
+        """
         if self.blob_id is not None:
             return [
                 Located(
@@ -77,7 +80,10 @@ class Found(NamedTuple):
                     self.wrapped_key, self.key_version,
                 )
             ]
-        return content.located(self.body_id, first, last) if self.body_id is not None else []
+        stretches = content.located(self.body_id, first, last) if self.body_id is not None else []
+        if sum(stretch.length for stretch in stretches) != last + 1 - first:
+            raise SourceGone
+        return stretches
 
 
 @dataclass
@@ -103,7 +109,7 @@ class NewVersion:
 
 
 class Written(NamedTuple):
-    """What a write made. ``version_id`` is None where versioning was never enabled."""
+    """What a write made. ``version_id`` is None unless versioning is enabled: nobody is told about the null version."""
 
     version_id: str | None
     mtime_ms: int
@@ -156,25 +162,27 @@ def find(bucket_id: int, key: bytes, version_id: str | None = None, *, versioned
         return None
     if version_id is not None:
         row = _named[with_data](conn, bucket_id=bucket_id, key=key, version_id=version_id).fetchone()
+        if row is None:     # it may have become the current one since we looked there
+            row = _current[with_data](conn, bucket_id=bucket_id, key=key).fetchone()
+            row = row if row and row[1] == version_id else None
     elif not row:
         row = _newest[with_data](conn, bucket_id=bucket_id, key=key).fetchone()
     return Found(*row) if row else None
 
 
 _versioning = Statement(lambda: Bucket.select(Bucket.versioning).where(Bucket.id == P("bucket_id")))
-_versioning_locked = Statement(lambda: Bucket.select(Bucket.versioning).where(Bucket.id == P("bucket_id")).for_update("FOR SHARE"))
 
 
 def open_key(conn: Any, bucket_id: int, key: bytes, bucket_name: str = "") -> Key:
     """Take a key for writing, inside a transaction. Raises NoSuchBucket when the bucket was deleted meanwhile."""
-    statement = _versioning if isinstance(db.obj, SqliteDatabase) else _versioning_locked
-    row = statement(conn, bucket_id=bucket_id).fetchone()
+    lock_key(conn, bucket_id, key)
+    row = _versioning(conn, bucket_id=bucket_id).fetchone()
     if row is None:
         raise NoSuchBucket(BucketName=bucket_name)
-    lock_key(conn, bucket_id, key)
     return Key(conn, bucket_id, key, row[0], now_ms())
 
 
+@repeated
 def put(bucket_id: int, new: NewVersion, condition: Condition | None = None) -> Written:
     """Make ``new`` the current version of its key, in one transaction.
 
@@ -193,18 +201,20 @@ def put_open(key: Key, new: NewVersion, condition: Condition | None) -> Written:
     _take_content(key, new)
     seq, delta = key.make_room(current)
     version_id = new_version_id() if key.versioning == VERSIONING_ENABLED else NULL_VERSION
-    blob_id = new.new_blob.id if new.new_blob else new.shared_blob
+    blob = new.new_blob
+    keyed = blob if blob and blob.wrapped_key is not None else new
     key.write(
         {
             "seq": seq, "version_id": version_id, "mtime_ms": key.now_ms, "size": new.size, "etag": new.etag, "owner_id": new.owner_id,
             "storage_class": new.storage_class, "headers": _json(new.headers), "metadata": _json(new.metadata),
-            "checksum_algorithm": new.checksum_algorithm, "checksum": new.checksum, "parts_count": new.parts_count, "blob_id": blob_id,
-            "wrapped_key": new.wrapped_key, "key_version": new.key_version, "body_id": new.body_id,
+            "checksum_algorithm": new.checksum_algorithm, "checksum": new.checksum, "parts_count": new.parts_count,
+            "blob_id": blob.id if blob else new.shared_blob, "wrapped_key": keyed.wrapped_key,
+            "key_version": keyed.key_version, "body_id": new.body_id,
         },
         delta,
     )
     counters.add(key.connection, key.bucket_id, delta)
-    return Written(version_id if key.versioning != VERSIONING_OFF else None, key.now_ms)
+    return Written(version_id if key.versioning == VERSIONING_ENABLED else None, key.now_ms)
 
 
 def _take_content(key: Key, new: NewVersion) -> None:
@@ -218,6 +228,7 @@ def _take_content(key: Key, new: NewVersion) -> None:
         raise SourceGone
 
 
+@repeated
 def delete(bucket_id: int, key: bytes, version_id: str | None, owner_id: int, condition: Condition | None = None) -> Deleted:
     """Delete a key (or put a delete marker on it), or one version for good, in one transaction."""
     with transaction() as conn:

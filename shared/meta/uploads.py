@@ -12,7 +12,7 @@ from shared.clock import now_ms
 from shared.errors import InvalidPartNumber, NoSuchBucket, NoSuchUpload
 from shared.meta import content, counters, history, objects
 from shared.meta.content import Located, NewBlob
-from shared.meta.database import transaction
+from shared.meta.database import repeated, transaction
 from shared.meta.models import Bucket, FinishedUpload, Part, Upload, db
 from shared.meta.objects import Condition, NewVersion, Written, open_key
 
@@ -70,7 +70,8 @@ _PART = (Part.number, Part.size, Part.etag, Part.mtime_ms, Part.checksum_algorit
 
 def create(upload: UploadInfo) -> None:
     """Begin an upload. Raises NoSuchBucket when the bucket is gone."""
-    with transaction():
+    with transaction() as conn:
+        history.lock_bucket(conn, upload.bucket_id, shared=True)
         if not Bucket.select(Bucket.id).where(Bucket.id == upload.bucket_id).tuples().first():
             raise NoSuchBucket
         row = upload._asdict() | {"headers": json.dumps(upload.headers), "metadata": json.dumps(upload.metadata)}
@@ -93,12 +94,10 @@ def _info(row: Any) -> UploadInfo:
     return UploadInfo(bytes(row[0]), row[1], bytes(row[2]), *row[3:6], json.loads(row[6] or "{}"), json.loads(row[7] or "{}"), *row[8:])
 
 
-def _take(upload_id: bytes, exclusive: bool) -> UploadInfo:
+def _take(conn: Any, upload_id: bytes, exclusive: bool) -> UploadInfo:
     """Take an upload for a change, inside a transaction. Completing and aborting exclude everything else; parts exclude only those."""
-    query = Upload.select(*_UPLOAD).where(Upload.id == upload_id)
-    if not isinstance(db.obj, SqliteDatabase):
-        query = query.for_update("FOR UPDATE" if exclusive else "FOR SHARE")
-    return _find(query)
+    history.lock_upload(conn, upload_id, shared=not exclusive)
+    return _find(Upload.select(*_UPLOAD).where(Upload.id == upload_id))
 
 
 def put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, shared: Iterable[Located] = ()) -> None:
@@ -106,10 +105,14 @@ def put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, shared:
 
     Raises NoSuchUpload when the upload was completed or aborted meanwhile, objects.SourceGone when shared bytes have gone.
     """
+    _put_part(upload_id, part, new_blob, list(shared))
+
+
+@repeated
+def _put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, stretches: list[Located]) -> None:
     with transaction() as conn:
-        upload = _take(upload_id, exclusive=False)
-        history.lock_key(conn, part.number, upload_id)
-        stretches = list(shared)
+        upload = _take(conn, upload_id, exclusive=False)
+        history.lock_upload(conn, upload_id, part.number)
         if new_blob:
             content.add_blob(conn, new_blob, part.mtime_ms)
             stretches = [Located(new_blob.id, 0, part.size, part.size, None, None, None, None, new_blob.wrapped_key, new_blob.key_version)]
@@ -137,6 +140,7 @@ def nth_part(body_id: bytes, n: int) -> PartInfo:
     return PartInfo(*row)
 
 
+@repeated
 def complete(
     upload_id: bytes,
     bucket_id: int,
@@ -154,7 +158,7 @@ def complete(
     with transaction() as conn:
         target = open_key(conn, bucket_id, key)
         try:
-            upload = _take(upload_id, exclusive=True)
+            upload = _take(conn, upload_id, exclusive=True)
             if (upload.bucket_id, upload.key) != (bucket_id, key):
                 raise NoSuchUpload
         except NoSuchUpload:
@@ -208,10 +212,11 @@ def _finished_before(upload_id: bytes, bucket_id: int, key: bytes, parts_digest:
     return Finished(json.loads(row[0]), repeated=True)
 
 
+@repeated
 def abort(upload_id: bytes) -> None:
     """Drop an upload with all its parts, in one transaction. Raises NoSuchUpload when it was completed or aborted before."""
     with transaction() as conn:
-        upload = _take(upload_id, exclusive=True)
+        upload = _take(conn, upload_id, exclusive=True)
         freed = sum(part.size for part in parts(upload_id))
         content.release_body(conn, upload_id, now_ms())
         Upload.delete().where(Upload.id == upload_id).execute()
@@ -220,6 +225,8 @@ def abort(upload_id: bytes) -> None:
 
 def page(bucket_id: int, lower: bytes, upper: bytes | None, after: tuple[bytes, bytes] | None, limit: int) -> list[UploadInfo]:
     """Uploads of a bucket in (key, id) order: keys in [lower, upper), from behind ``after`` = (key, upload id)."""
+    if after is not None:
+        lower = max(lower, after[0])        # one lower bound: SQLite would scan from the wrong one of two
     query = Upload.select(*_UPLOAD).where((Upload.bucket_id == bucket_id) & (Upload.key >= lower))
     if upper is not None:
         query = query.where(Upload.key < upper)

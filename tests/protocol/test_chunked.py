@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
@@ -42,7 +43,7 @@ def outcome(stream: bytes, cuts: list[int], **how: object) -> object:
     edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
     one = Run(**how)  # type: ignore[arg-type]
     try:
-        one.feed(*(stream[a:b] for a, b in zip(edges, edges[1:], strict=False)))
+        one.feed(*(stream[a:b] for a, b in itertools.pairwise(edges)))
     except S3Error as error:
         return type(error), error.fields
     return one.result(), sum(one.used)
@@ -147,7 +148,8 @@ def test_a_lying_decoded_length_is_found_before_the_data_is_taken(decoded):
 
 @pytest.mark.parametrize(
     "line",
-    [b"x\r\n", b"\r\n", b"-1\r\n", b"+1\r\n", b"0x1\r\n", b"1 \r\n", b"1\n", b"1;\x00\r\n", b"f" * 17 + b"\r\n", b"1" * 2000, b"1;" + b"a" * 2000],
+    [b"x\r\n", b"\r\n", b"-1\r\n", b"+1\r\n", b"0x1\r\n", b"1 \r\n", b"1\n", b"1;\x00\r\n",
+     b"f" * 17 + b"\r\n", b"1" * 2000, b"1;" + b"a" * 2000],
 )  # fmt: skip
 def test_malformed_chunk_headers(line):
     with pytest.raises(InvalidRequest):

@@ -46,7 +46,8 @@ class Answer:
     @property
     def code(self) -> str:
         """The S3 error code, "" when there is no error document."""
-        return (self.xml.findtext("Code") or "") if self.body.startswith(b"<") and self.xml.tag == "Error" else ""
+        found = re.search(rb"<Error[^>]*><Code>(\w+)</Code>", self.body)
+        return found[1].decode() if found else ""
 
     def __str__(self) -> str:
         return f"{self.status} {self.body[:600]!r}"
@@ -98,7 +99,7 @@ class Raw:
         key = b"AWS4" + self.secret_key.encode()
         for word in scope.split("/"):
             key = _hmac(key, word)
-        text = "\n".join(["AWS4-HMAC-SHA256", date, scope, _sha(canonical.encode("utf-8", "surrogateescape"))])
+        text = "\n".join(["AWS4-HMAC-SHA256", date, scope, _sha(canonical.encode("latin-1"))])
         signature = _hmac(key, text).hex()
         self.seed = Seed(key, scope, date, signature)
         credential = f"{self.access_key}/{scope}"

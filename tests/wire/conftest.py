@@ -25,9 +25,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         folder.mkdir()
         app = app or App(folder)
         sock = socket.create_server(("127.0.0.1", 0))
-        server = create_server(
-            app, [sock], fast=fast, slow=slow, limits=Limits(**limits), connection_limit=connection_limit
-        )
+        server = create_server(app, [sock], fast=fast, slow=slow, limits=Limits(**limits), connection_limit=connection_limit)
         thread = threading.Thread(target=server.run, name="io", daemon=True)
         thread.start()
         running.append(Running(app=app, folder=folder, server=server, thread=thread, port=server.ports[0], clients=[]))
