@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from shared import health, metrics
@@ -107,8 +109,8 @@ class App:
         functions = load(patterns)
         return FunctionHost(functions, Pipeline(self.services, functions))
 
-    def serve(self, process: str, sockets: list[socket.socket]) -> None:
-        """Answer requests on bound sockets until SIGTERM, then let running ones finish."""
+    def serve(self, process: str, sockets: list[socket.socket], ready: Callable[[], None] = lambda: None) -> None:
+        """Answer requests on bound sockets until SIGTERM, then let running ones finish. ``ready`` is called just before the first."""
         entry = manifest.read()[process]
         host = self.host(entry.functions)
         settings = self.services.settings
@@ -121,6 +123,8 @@ class App:
             slow=settings.threads_slow, inline_bytes=settings.inline_bytes,
         )
         _drain_on_sigterm(server, settings.drain_timeout_s)
+        _allow_many_files()
+        ready()
         server.run()
 
     def invoke(self, function_id: str, payload: dict[str, Any], body: bytes = b"") -> Any:
@@ -169,6 +173,12 @@ def _result(result: Any, function: Function) -> Any:
         return result or {}
     headers = dict(result.headers)
     return {**headers, "Body": result.body} if result.body != b"" else headers
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as this user may: each connection and each upload takes one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _drain_on_sigterm(server: Server, timeout_s: float) -> None:

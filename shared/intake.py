@@ -112,7 +112,8 @@ def receive(ctx: Context, algorithm: str = DEFAULT_ALGORITHM, second: str | None
         raise IncompleteBody()
     data = b"" if staged else body.data
     if staged and staged.size <= ctx.services.settings.inline_bytes:     # its size was not known when it was staged
-        staged, data = None, b"".join(bytes(block) for block in staged.blocks())
+        data = b"".join(bytes(block) for block in staged.blocks())
+        staged = None
     second_value = b64encode(other.digest()).decode() if other else ""
     return Received(verified.size, verified.md5_hex, verified.algorithm, verified.value, data, staged, second_value)
 

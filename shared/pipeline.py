@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 
 from shared import health, intake
+from shared.access_log import request_id
 from shared.auth import engine as permissions
 from shared.auth.engine import ANYONE
 from shared.auth.sigv4 import authenticate as check_signature
@@ -90,6 +91,7 @@ class Pipeline:
         reply = None
         if isinstance(admission, intake.Admitted) and admission.context is not None:
             ctx = admission.context
+            request_id.set(request.id)
         else:
             self.services.metrics.started()
             ctx = self._context(request)
@@ -100,6 +102,7 @@ class Pipeline:
                 _refuse_undecoded(ctx)
             if body.error is not None:
                 raise body.error
+            database.connection()       # the thread that admitted it was another one
             reply = self._call(ctx)
         except Exception as caught:  # noqa: BLE001
             error = caught
@@ -212,6 +215,7 @@ class Pipeline:
             step(ctx)
 
     def _context(self, request: Request) -> Context:
+        request_id.set(request.id)      # what this thread logs from now on is about this request
         return Context(self.services, request, NO_TARGET, {}, {})
 
     # ---- answering --------------------------------------------------------------------------------------------------------------
@@ -219,7 +223,7 @@ class Pipeline:
     def _answered(self, ctx: Context, reply: Reply | None, error: Exception | None, started: float) -> Reply:
         code = None
         if reply is None:
-            refusal = as_s3_error(error or InternalError(), ctx.request)
+            refusal = as_s3_error(error or InternalError())
             code = refusal.code
             resource = ctx.request.target.partition("?")[0]
             head = ctx.request.method == "HEAD"
@@ -262,17 +266,17 @@ def require_owner(ctx: Context, owner_id: int, expected: str) -> None:
         raise AccessDenied()
 
 
-def as_s3_error(error: Exception, request: Request) -> S3Error:
+def as_s3_error(error: Exception) -> S3Error:
     """What the client is told about any exception; what it is not told goes to the log under the request id."""
     if isinstance(error, S3Error):
         return error
     if isinstance(error, database.DRIVER_ERRORS):
-        log.warning("the metadata database failed: %s", error, extra={"request_id": request.id})
+        log.warning("the metadata database failed: %s", error)
         return database.unavailable(error)
     if isinstance(error, (BlobMissing, BlobCorrupt)):
-        log.error("stored bytes are missing or damaged: %s", error, extra={"request_id": request.id})
+        log.error("stored bytes are missing or damaged: %s", error)
         return InternalError()
-    log.error("unexpected error", exc_info=error, extra={"request_id": request.id})
+    log.error("unexpected error", exc_info=error)
     return ServiceUnavailable() if isinstance(error, OSError) else InternalError()
 
 

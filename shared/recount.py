@@ -4,6 +4,7 @@ Each statement reads one snapshot, so what it joins is consistent. What spans pa
 live in a file; whatever looks wrong there is counted once more, in one statement, before anybody believes it.
 """
 
+# ruff: noqa: S608 - statements are put together from constants of this module, values are parameters
 from __future__ import annotations
 
 from collections import Counter as Tally
@@ -54,36 +55,38 @@ _BLOBS = """
     FROM blob b LEFT JOIN check_held h ON h.id = b.id WHERE b.id > ? ORDER BY b.id LIMIT ?
 """
 _REFERENCES = " UNION ALL ".join(
-    f"SELECT blob_id AS id FROM {table} WHERE blob_id IN (SELECT id FROM check_suspect)" for table in ("object", "version", "segment")  # noqa: S608
+    f"SELECT blob_id AS id FROM {table} WHERE blob_id IN (SELECT id FROM check_suspect)" for table in ("object", "version", "segment")
 )
 _MISCOUNTED = f"""
     SELECT b.id, b.refs, COALESCE(h.n, 0), b.freed_ms FROM check_suspect c JOIN blob b ON b.id = c.id
     LEFT JOIN (SELECT id, COUNT(*) AS n FROM ({_REFERENCES}) r GROUP BY id) h ON h.id = b.id
     WHERE b.refs <> COALESCE(h.n, 0) OR (b.refs <= 0) <> (b.freed_ms IS NOT NULL)
-"""  # noqa: S608 - constants
+"""
 _OWNERS = " UNION ALL ".join(
-    [f"SELECT body_id AS id FROM {table} WHERE body_id IN (SELECT id FROM check_suspect)" for table in ("object", "version")]  # noqa: S608
+    [f"SELECT body_id AS id FROM {table} WHERE body_id IN (SELECT id FROM check_suspect)" for table in ("object", "version")]
     + ["SELECT id FROM upload WHERE id IN (SELECT id FROM check_suspect)"]
 )
 _MISOWNED = f"""
     SELECT c.id, COALESCE(h.n, 0) FROM check_suspect c LEFT JOIN (SELECT id, COUNT(*) AS n FROM ({_OWNERS}) r GROUP BY id) h ON h.id = c.id
     WHERE COALESCE(h.n, 0) <> 1 AND EXISTS (SELECT 1 FROM part p WHERE p.body_id = c.id)
-"""  # noqa: S608 - constants
+"""
 _LOSERS = " UNION ALL ".join(
     f"""SELECT v.bucket_id, v.key, v.version_id FROM {table} v WHERE v.blob_id IN (SELECT id FROM check_lost) OR v.body_id IN (
-        SELECT s.body_id FROM segment s WHERE s.blob_id IN (SELECT id FROM check_lost))""" for table in ("object", "version")  # noqa: S608
+        SELECT s.body_id FROM segment s WHERE s.blob_id IN (SELECT id FROM check_lost))""" for table in ("object", "version")
 )
 _TOTALS = """
     SELECT (SELECT COUNT(*) FROM object WHERE bucket_id = k.id), (SELECT COUNT(*) FROM version WHERE bucket_id = k.id),
-        (SELECT COALESCE(SUM(size), 0) FROM object WHERE bucket_id = k.id) + (SELECT COALESCE(SUM(size), 0) FROM version WHERE bucket_id = k.id),
+        (SELECT COALESCE(SUM(size), 0) FROM object WHERE bucket_id = k.id)
+            + (SELECT COALESCE(SUM(size), 0) FROM version WHERE bucket_id = k.id),
         (SELECT COALESCE(SUM(p.size), 0) FROM upload u JOIN part p ON p.body_id = u.id WHERE u.bucket_id = k.id),
-        COALESCE(SUM(c.objects), 0), COALESCE(SUM(c.versions), 0), COALESCE(SUM(c.bytes), 0), COALESCE(SUM(c.upload_bytes), 0), COUNT(c.shard)
+        COALESCE(SUM(c.objects), 0), COALESCE(SUM(c.versions), 0), COALESCE(SUM(c.bytes), 0), COALESCE(SUM(c.upload_bytes), 0),
+        COUNT(c.shard)
     FROM bucket k LEFT JOIN counter c ON c.bucket_id = k.id WHERE k.id = ? GROUP BY k.id
 """
 
 
 class VersionRow(NamedTuple):
-    """A current or noncurrent version, with what is known about its content. ``misplaced``: it stands in the wrong one of the two tables."""
+    """A current or noncurrent version, with what is known about its content. Misplaced: it stands in the wrong one of the two tables."""
 
     bucket_id: int
     key: bytes
@@ -169,13 +172,13 @@ def close_scratch() -> None:
 
 def note(table: str, ids: Iterable[bytes]) -> None:
     """Add one to ``n`` of each id in a temporary table, as often as it occurs."""
-    sql = f"INSERT INTO {table} (id, n) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET n = {table}.n + excluded.n"  # noqa: S608
+    sql = f"INSERT INTO {table} (id, n) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET n = {table}.n + excluded.n"
     _many(sql, sorted(Tally(ids).items()))
 
 
 def forget(table: str) -> None:
     """Empty a temporary table."""
-    query(f"DELETE FROM {table}")  # noqa: S608
+    query(f"DELETE FROM {table}")
 
 
 def _pages(sql: str, start: tuple[Any, ...], limit: int) -> Iterator[list[Any]]:
@@ -239,7 +242,7 @@ def correct_refs(blob_id: bytes, seen: int, held: int) -> bool:
     with transaction():
         freed = "COALESCE(freed_ms, ?)" if held == 0 else "NULL"
         values = (held, now_ms(), blob_id, seen) if held == 0 else (held, blob_id, seen)
-        return bool(query(f"UPDATE blob SET refs = ?, freed_ms = {freed} WHERE id = ? AND refs = ?", *values).rowcount)  # noqa: S608
+        return bool(query(f"UPDATE blob SET refs = ?, freed_ms = {freed} WHERE id = ? AND refs = ?", *values).rowcount)
 
 
 class Totals(NamedTuple):

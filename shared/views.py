@@ -87,9 +87,20 @@ def object_headers(ctx: Context, found: Found, *, whole: bool = True) -> Headers
         headers.append(("x-amz-version-id", found.version_id))
     if found.storage_class:
         headers.append(("x-amz-storage-class", found.storage_class))
-    if whole and found.checksum and found.checksum_algorithm and ctx.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-        headers.append((f"x-amz-checksum-{found.checksum_algorithm.lower()}", found.checksum))
-        headers.append(("x-amz-checksum-type", checksum_type(found.checksum)))
+    if whole and wants_checksum(ctx):
+        headers += checksum_headers(found.checksum_algorithm, found.checksum)
     return headers
+
+
+def wants_checksum(ctx: Context) -> bool:
+    """True when a read asks to be told the checksum."""
+    return ctx.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+
+
+def checksum_headers(algorithm: str | None, value: str | None, *, like: str | None = None) -> Headers:
+    """A stored checksum as reply headers. A part's is of the type of its whole object's, ``like``."""
+    if not algorithm or not value:
+        return []
+    return [(f"x-amz-checksum-{algorithm.lower()}", value), ("x-amz-checksum-type", checksum_type(like or value))]
 
 

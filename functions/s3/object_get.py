@@ -6,11 +6,12 @@ from shared.context import Context
 from shared.errors import InvalidPartNumber, InvalidRequest
 from shared.meta import uploads
 from shared.meta.objects import Found
+from shared.meta.uploads import PartInfo
 from shared.protocol import conditions
 from shared.protocol.ranges import Span, parse_range
 from shared.registry import s3
 from shared.request import Reply
-from shared.views import find_version, object_headers
+from shared.views import checksum_headers, find_version, object_headers, wants_checksum
 
 
 @s3("GetObject", allow="s3:GetObject")
@@ -48,33 +49,33 @@ def head_object(ctx: Context) -> Reply:
 
 def _described(ctx: Context, found: Found) -> tuple[Span | None, Reply]:
     """The chosen span (None: all of it) and a reply with every header but the length."""
-    number, count = ctx.params.get("PartNumber"), None
+    number, part, count = ctx.params.get("PartNumber"), None, None
     if number is None:
         span = parse_range(ctx.headers.get("range"), found.size)
     else:
         if "range" in ctx.headers:
             raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
-        span, count = _part(found, number)
-    whole = span is None or span.length == found.size
+        span, part, count = _part(found, number)
+    whole = span is None or (span.length == found.size and count is None)
     headers = object_headers(ctx, found, whole=whole)
     if count:
         headers.append(("x-amz-mp-parts-count", str(count)))
+    if part and wants_checksum(ctx):
+        headers += checksum_headers(part.checksum_algorithm, part.checksum, like=found.checksum)
     if span is None:
         return None, Reply(206 if number is not None else 200, headers)
     headers.append(("Content-Range", f"bytes {span.first}-{span.last}/{found.size}"))
     return span, Reply(206, headers)
 
 
-def _part(found: Found, number: int) -> tuple[Span | None, int | None]:
-    """The bytes of part ``number`` (from 1) and how many parts there are. An object that was not uploaded in parts is one part."""
+def _part(found: Found, number: int) -> tuple[Span | None, PartInfo | None, int | None]:
+    """The bytes of part ``number`` (from 1), its row, and how many parts there are. An object not uploaded in parts is one part."""
     if found.body_id is None or found.parts_count is None:
         if number != 1:
             raise InvalidPartNumber()
-        return Span(0, found.size - 1) if found.size else None, None
+        return Span(0, found.size - 1) if found.size else None, None, None
     if not 1 <= number <= found.parts_count:
         raise InvalidPartNumber()
     part = uploads.nth_part(found.body_id, number)
     start = part.start or 0
-    return Span(start, start + part.size - 1), found.parts_count
-
-
+    return Span(start, start + part.size - 1), part, found.parts_count

@@ -14,9 +14,10 @@ function init(args)
    once = args[3] == "once"
    for line in io.lines(args[1]) do
       local method, target = line:match("^(%S+) (%S+)$")
-      local puts = method == "PUT"
-      heads[#heads + 1] = wrk.format(method, target, puts and { ["Content-Length"] = #payload } or nil)
-      bodies[#bodies + 1] = puts and payload or ""
+      local body = method == "PUT" and payload or ""
+      local whole = wrk.format(method, target, nil, #body > 0 and body or nil)
+      heads[#heads + 1] = whole:sub(1, #whole - #body)      -- the body is kept once, not once for each request
+      bodies[#bodies + 1] = body
    end
 end
 

@@ -43,8 +43,11 @@ def drive(
             require(), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "-s", str(SCRIPT), url, "--",
             str(listed), str(body) if payload else "-", "once" if once else "loop",
         ]  # fmt: skip
-        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 120).stdout
-    result = json.loads(output.partition("RESULT ")[2])
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 120)
+    found = ended.stdout.partition("RESULT ")[2]
+    if ended.returncode or not found:
+        raise RuntimeError(f"wrk failed: {ended.stderr or ended.stdout}")
+    result = json.loads(found)
     return Sample(
         result["requests"], result["seconds"], result["requests"] * size_bytes, result["p50_ms"], result["p99_ms"], result["errors"]
     )

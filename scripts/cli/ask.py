@@ -103,14 +103,15 @@ def run(context: Context, workflow: str, given: str, wait: bool) -> None:
 
 @click.command()
 @click.option("--repair", is_flag=True, help="also correct what can be corrected without losing anything")
+@click.option("--deep", is_flag=True, help="also read all bytes and compare them with their checksums")
 @with_settings
-def check(context: Context, repair: bool) -> None:
+def check(context: Context, repair: bool, deep: bool) -> None:
     """Compare what the database says with the bytes on disk. Reads only, unless --repair. Exit 1 when something is wrong."""
     from shared import check as checking
 
     with application(context) as app:
         with progress("check", quiet=context.as_json) as report:
-            found = checking.check(app, repair, report)
+            found = checking.check(app, repair, report, deep)
         context.show(found, str(found))
         if not found.ok:
             sys.exit(FAILED)

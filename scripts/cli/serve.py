@@ -173,8 +173,7 @@ def functions(context: Context, process: str, fds: tuple[int, ...], ready: Calla
     sockets = [socket.socket(fileno=fd) for fd in fds] or [_own_socket(context.settings, of.listener)]
     running = app.build(context.settings)
     try:
-        ready()     # connections wait in the backlog of the sockets until serve() takes them
-        running.serve(process, sockets)
+        running.serve(process, sockets, ready)
     finally:
         running.close()
 

@@ -162,7 +162,7 @@ def _expires(text: str) -> int:
     if not (number.isascii() and number.isdecimal()) or len(number) > 12:
         raise AuthorizationQueryParametersError("X-Amz-Expires should be a number")
     if number != text:
-        raise AuthorizationQueryParametersError("X-Amz-Expires must be non-negative")
+        return -int(number)     # expired before it was made: the window check says so
     if int(number) > 604_800:
         raise AuthorizationQueryParametersError(
             "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds"

@@ -307,12 +307,13 @@ def test_a_presigned_request_is_good_until_it_expires(expires_s):
     assert {"Expires", "ServerTime", "X-Amz-Expires"} <= set(refused.value.fields)
 
 
-def test_a_presigned_request_of_zero_seconds_was_never_good():
+@pytest.mark.parametrize("expires", ["0", "-1", "-604801"])
+def test_a_presigned_request_of_no_seconds_was_never_good(expires):
     with pytest.raises(AccessDenied, match="Request has expired"):
-        judge(signed("GET", f"{URL}/b/k", form="query", expires_s=0))
+        judge(signed("GET", f"{URL}/b/k", form="query", expires_s=expires))
 
 
-@pytest.mark.parametrize("expires", ["604801", "-1", "abc", "", "1.5", "1e3", "٣", "9" * 400])
+@pytest.mark.parametrize("expires", ["604801", "abc", "", "1.5", "1e3", "٣", "9" * 400])
 def test_other_lifetimes_are_refused(expires):
     with pytest.raises(AuthorizationQueryParametersError):
         judge(signed("GET", f"{URL}/b/k", form="query", expires_s=expires))

@@ -18,7 +18,7 @@ BASE = {name: value for name, value in os.environ.items() if not name.startswith
 
 
 def environ(**more):
-    return {**BASE, "PYTHONPATH": f"{ROOT}{os.pathsep}{STUB}", **more}
+    return {**BASE, "PYTHONPATH": str(ROOT), **more}
 
 
 def command(*arguments):

@@ -9,7 +9,7 @@ from shared.clock import now_ms
 from shared.meta import runs, schedule
 from shared.meta.models import Lease, Run, Schedule
 from workflows import scheduler as module
-from workflows.scheduler import LEASE_S, Every, Scheduler, mind_the_clock
+from workflows.scheduler import LEASE, LEASE_S, Every, Scheduler, mind_the_clock
 
 DAY_MS = 86_400_000
 
@@ -102,6 +102,14 @@ def test_two_that_think_they_lead_start_one_run(rings, hourly):
     second.holder = first.holder        # worse than anything that can happen
     second.hold_lease()
     at_once(first.start_due, second.start_due)
+    assert started() == ["hourly"]
+
+
+def test_what_another_scheduler_started_a_moment_ago_is_not_started_again(leading, hourly):
+    """Whoever decided on an old look at the schedule looks again under the lock."""
+    assert schedule.enqueue_due("hourly", 3600, LEASE, leading.holder) is not None
+    finish_all()
+    assert schedule.enqueue_due("hourly", 3600, LEASE, leading.holder) is None
     assert started() == ["hourly"]
 
 

@@ -183,6 +183,7 @@ def test_a_stopping_process_hands_back_between_two_steps(context, rings, declare
     stop = threading.Event()
 
     def step(run):
+        assert not stop.is_set(), "it went on"
         stop.set()
         return Next({"n": 1}, 1)
 

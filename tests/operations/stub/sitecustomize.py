@@ -71,7 +71,7 @@ def watch(run_id):
     yield Progress(2, "failed" if run_id == "bad" else "done", "why")
 
 
-def check(app, repair, progress):
+def check(app, repair, progress, deep=False):
     for number in range(3):
         progress(number, 2, "objects")
     return Report(repair)
