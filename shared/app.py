@@ -6,28 +6,22 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 from shared import health, metrics
 from shared.access_log import AccessLog
 from shared.auth.keys import new_access_key, new_secret
-from shared.auth.model import Authenticated, Payload
 from shared.auth.proxies import TrustedProxies
 from shared.auth.sealing import MasterKey
 from shared.blobs.disk import DiskEngine
-from shared.context import Context
-from shared.errors import NoSuchBucket
 from shared.host import manifest
-from shared.host.contract import Body
 from shared.host.flask_host import FunctionHost
 from shared.host.server import Server, create_server
 from shared.host.wsgi import WsgiApplication
 from shared.identity import Identity
 from shared.meta import database, people, usage
 from shared.pipeline import Pipeline
-from shared.protocol.target import Target
-from shared.registry import Function, load
-from shared.request import Reply, Request
+from shared.registry import load
 from shared.services import Services
 from shared.settings import Settings
 from shared.store import Store
@@ -127,36 +121,23 @@ class App:
         ready()
         server.run()
 
-    def invoke(self, function_id: str, payload: dict[str, Any], body: bytes = b"") -> Any:
-        """Call a function as root, without HTTP. ``payload`` holds the arguments boto3 users know.
+    def invoke(self, function_id: str, arguments: dict[str, Any], body: BinaryIO | None = None) -> Any:
+        """Call a function as root, without HTTP. ``arguments`` and result are those of boto3; a result's Body is a file.
 
-        Raises LookupError for an unknown function, and what the function raises.
+        Raises LookupError for an unknown function, direct.UnfitArguments, and what the function raises.
         """
+        from shared import direct  # late: needs botocore's readers, which no process of the server does
+
         functions = load()
         if function_id not in functions:
             raise LookupError(f"there is no function {function_id}; known: {', '.join(functions)}")
         function = functions[function_id]
-        if function.operation is None:
-            return function.call(payload)  # type: ignore[arg-type]
-        return _result(function.call(self._context_for(function, payload, body)), function)
-
-    def _context_for(self, function: Function, payload: dict[str, Any], body: bytes) -> Context:
-        operation = function.operation
-        assert operation is not None
-        bucket, key = payload.get("Bucket"), payload.get("Key")
-        query, headers = operation.lines_of(payload)
-        target = Target(bucket, key.encode() if key is not None else None, "/", "", query)
-        request = Request(operation.method, "/", headers, content_length=len(body))
-        known = self.services.identity.current()
-        ctx = Context(self.services, request, target, query, request.lower, operation, function, known)
-        ctx.auth = Authenticated("header", Payload())
-        ctx.caller = people.root()
-        ctx.bucket_found = known.bucket(bucket) if bucket else None
-        if bucket and ctx.bucket_found is None and function.name != "CreateBucket":
-            raise NoSuchBucket(BucketName=bucket)
-        ctx.params = payload
-        ctx.body = Body(data=body, size=len(body))
-        return ctx
+        with database.session():
+            if function.operation is not None:
+                return direct.call(self.services, functions, function, arguments, body)
+            if body is not None:
+                raise direct.UnfitArguments(f"{function_id} takes no body")
+            return function.call(arguments)  # type: ignore[arg-type]
 
     def ready(self) -> bool:
         """Whether this process could answer."""
@@ -166,13 +147,6 @@ class App:
         """Release files, locks and connections."""
         self.services.engine.close()
         database.dispose()
-
-
-def _result(result: Any, function: Function) -> Any:
-    if not isinstance(result, Reply):
-        return result or {}
-    headers = dict(result.headers)
-    return {**headers, "Body": result.body} if result.body != b"" else headers
 
 
 def _allow_many_files() -> None:

@@ -75,7 +75,7 @@ def assemble(wanted: list[dict[str, Any]], upload: UploadInfo, stored: list[Part
         if chosen and number < chosen[-1].number:
             raise InvalidPartOrder(UploadId=upload.id.hex())
         part = by_number.get(number)
-        if part is None or not _same(entry, part):
+        if part is None or not _same(entry, part, upload):
             raise InvalidPart(UploadId=upload.id.hex(), PartNumber=number, ETag=str(entry.get("ETag", "")).strip('"'))
         chosen.append(part)
     for part in chosen[:-1]:
@@ -88,11 +88,17 @@ def assemble(wanted: list[dict[str, Any]], upload: UploadInfo, stored: list[Part
     return Assembly([part.number for part in chosen], size, f"{digest.hexdigest()}-{len(chosen)}", *_whole_checksum(upload, chosen))
 
 
-def _same(entry: dict[str, Any], part: PartInfo) -> bool:
+def _same(entry: dict[str, Any], part: PartInfo, upload: UploadInfo) -> bool:
+    """Whether an entry names this part. Checksums of the upload's algorithm are compared, of another one refused; an upload without an
+    algorithm of its own keeps none but ours.
+    """
     if entry.get("ETag", "").strip('"').lower() != part.etag:
         return False
-    announced = entry.get(f"Checksum{part.checksum_algorithm}") if part.checksum_algorithm else None
-    return announced is None or announced == part.checksum
+    announced = {name.removeprefix("Checksum"): value for name, value in entry.items() if name.startswith("Checksum")}
+    if upload.checksum_algorithm and announced.keys() - {upload.checksum_algorithm}:
+        return False
+    value = announced.get(part.checksum_algorithm or "")
+    return value is None or value == part.checksum
 
 
 def _whole_checksum(upload: UploadInfo, chosen: list[PartInfo]) -> tuple[str | None, str | None]:

@@ -186,9 +186,8 @@ class Pipeline:
             raise AccessDenied()
 
     def refuse_what_is_not_built(self, ctx: Context) -> None:
-        """Refuse headers that ask for features to come, on requests that change something."""
-        if ctx.request.method in ("PUT", "POST", "DELETE"):
-            refuse_unbuilt(ctx.headers)
+        """Refuse headers that ask for features to come."""
+        refuse_unbuilt(ctx.headers)
 
     # ---- after the body ---------------------------------------------------------------------------------------------------------
 

@@ -5,15 +5,13 @@ A crash between the two leaves a blob without a row, which the sweeper removes; 
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import os
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
-from shared.blobs.engine import BlobEngine, Staged, new_blob_id
+from shared.blobs.engine import BlobEngine, BlobMissing, Staged, new_blob_id
 from shared.blobs.files import BlobFile
 from shared.blobs.segments import Segment, open_segments
 from shared.errors import S3Error, ServiceUnavailable, SlowDown
@@ -60,7 +58,12 @@ class Store:
 
     def put(self, bucket_id: int, new: NewVersion, payload: Payload, condition: Condition | None = None) -> Written:
         """Write an object: its bytes durably, then its row. Raises as meta.objects.put does."""
-        return self._with_bytes(payload, lambda blob: objects.put(bucket_id, dataclasses.replace(new, new_blob=blob), condition))
+
+        def write_row(blob: NewBlob | None) -> Written:
+            new.new_blob = blob
+            return objects.put(bucket_id, new, condition)
+
+        return self._with_bytes(payload, write_row)
 
     def put_part(self, upload_id: bytes, part: PartInfo, payload: Payload) -> None:
         """Write a part of an upload. Raises NoSuchUpload when the upload ended meanwhile."""
@@ -97,11 +100,9 @@ class Store:
         def attempt(source: Found) -> Written:
             new = draft(source)
             if source.blob_id is not None:
-                new = dataclasses.replace(
-                    new, shared_blob=source.blob_id, wrapped_key=source.wrapped_key, key_version=source.key_version
-                )
+                new.shared_blob, new.wrapped_key, new.key_version = source.blob_id, source.wrapped_key, source.key_version
             elif source.body_id is not None:
-                new = dataclasses.replace(new, shared_body=source.body_id, body_id=os.urandom(16), parts_count=source.parts_count)
+                new.shared_body, new.body_id, new.parts_count = source.body_id, new_blob_id(), source.parts_count
             return objects.put(bucket_id, new, condition)
 
         return self._sharing(find, attempt)
@@ -129,11 +130,14 @@ class Store:
     # ---- reading ----------------------------------------------------------------------------------------------------------------
 
     def open(self, found: Found, first: int, last: int) -> BlobFile:
-        """Open bytes ``first``..``last`` (inclusive) of a version as a seekable file.
+        """Open bytes ``first``..``last`` (inclusive) of a version as a seekable file of exactly that length.
 
-        Raises BlobMissing before any byte is read when the first blob is gone, BlobCorrupt when it does not verify.
+        Raises BlobMissing before any byte is read when the first blob or a part of the list is gone, BlobCorrupt when it does not verify.
         """
-        return open_segments(self.engine, [_segment(located) for located in found.located(first, last)])
+        pieces = [_segment(located) for located in found.located(first, last)]
+        if sum(piece.length for piece in pieces) != last + 1 - first:
+            raise BlobMissing(f"parts of {found.version_id}")
+        return open_segments(self.engine, pieces)
 
 
     def checksum(self, found: Found, first: int, last: int, algorithm: str) -> str:

@@ -2,8 +2,9 @@
 
 from typing import BinaryIO, cast
 
+from shared.blobs.engine import BlobMissing
 from shared.context import Context
-from shared.errors import InvalidPartNumber, InvalidRequest
+from shared.errors import InvalidPartNumber, InvalidRequest, SlowDown
 from shared.meta import uploads
 from shared.meta.objects import Found
 from shared.meta.uploads import PartInfo
@@ -12,6 +13,8 @@ from shared.protocol.ranges import Span, parse_range
 from shared.registry import s3
 from shared.request import Reply
 from shared.views import checksum_headers, find_version, object_headers, wants_checksum
+
+READ_ATTEMPTS = 3
 
 
 @s3("GetObject", allow="s3:GetObject")
@@ -22,8 +25,18 @@ def get_object(ctx: Context) -> Reply:
     Raises NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker), PreconditionFailed, NotModified, InvalidRange, InvalidPartNumber.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
-    found = find_version(ctx, ctx.query.get("versionId"), with_data=True)
-    conditions.check_read(ctx.headers, found.etag, found.mtime_ms)
+    for _ in range(READ_ATTEMPTS):
+        found = find_version(ctx, ctx.query.get("versionId"), with_data=True)
+        conditions.check_read(ctx.headers, found.etag, found.mtime_ms)
+        try:
+            return _with_body(ctx, found)
+        except BlobMissing:     # deleted and swept between its row and its bytes, unless it is still there
+            if find_version(ctx, ctx.query.get("versionId")).seq == found.seq:
+                raise
+    raise SlowDown("The object changes too fast. Please try again.")
+
+
+def _with_body(ctx: Context, found: Found) -> Reply:
     span, reply = _described(ctx, found)
     if found.data is not None:
         reply.body = bytes(found.data) if span is None else bytes(found.data[span.first:span.last + 1])

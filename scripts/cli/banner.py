@@ -21,6 +21,17 @@ class Credentials(NamedTuple):
     access_key: str
     secret_key: str
 
+    def text(self) -> str:
+        """For people."""
+        return f"Root credentials, shown only this once:\n\n  Access key  {self.access_key}\n  Secret key  {self.secret_key}\n"
+
+
+def show_new_root(context: Context, made: Credentials) -> None:
+    """Tell of credentials that a command made on the way, because it was the first on this data folder. stdout is for its result."""
+    text = json.dumps({"event": "root", **made._asdict()}) if context.as_json else made.text()
+    with contextlib.suppress(OSError):
+        print(text, flush=True, file=sys.stderr)
+
 
 class Banner:
     """Prints to stdout; a closed stdout is no reason not to serve."""
@@ -60,9 +71,7 @@ class Banner:
             return []
         region = self._context.settings.region
         keys = f"AWS_ACCESS_KEY_ID={self._unseen.access_key} AWS_SECRET_ACCESS_KEY={shlex.quote(self._unseen.secret_key)}"
-        return ["Root credentials, shown only this once:", "",
-                f"  Access key  {self._unseen.access_key}", f"  Secret key  {self._unseen.secret_key}", "",
-                "Try them:", "",
+        return [self._unseen.text(), "Try them:", "",
                 f"  {keys} AWS_DEFAULT_REGION={region} aws --endpoint-url {self._local_url} s3 mb s3://first", "",
                 "Lost them? `./scripts/maxiofs root reset` makes new ones.", ""]
 

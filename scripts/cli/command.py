@@ -7,6 +7,7 @@ import functools
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -22,6 +23,7 @@ USAGE = 2               # the command line or a setting is wrong; nothing was tr
 UNREACHABLE = 3         # the database is not reachable, or something holds a lock: the same command may work later
 EXIT_CODES = "Exit codes: 0 done · 1 failed · 2 wrong usage or settings · 3 not reachable or locked: try again later"
 
+_DAMAGED_NAMES = {"BlobMissing", "BlobCorrupt"}     # by name: importing them would make every start slower
 _UNREACHABLE_NAMES = {"OperationalError", "InterfaceError", "ServiceUnavailable"}    # of peewee, sqlite3, psycopg, and ours
 
 
@@ -81,23 +83,35 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
 
 def _fail(error: Exception, as_json: bool) -> NoReturn:
     """Report what is expected to go wrong in one line each; let everything else be a traceback: it is a bug."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, (click.ClickException, click.exceptions.Exit, click.Abort)):
+        raise error
     if isinstance(error, SettingsError):
         messages, code = error.problems, USAGE
     elif isinstance(error, Failure):
         messages, code = [str(error)], error.exit_code
-    elif _UNREACHABLE_NAMES & {kind.__name__ for kind in type(error).__mro__}:
+    elif names & _UNREACHABLE_NAMES:
         messages, code = [str(error).strip() or type(error).__name__], UNREACHABLE
-    elif isinstance(error, (StartError, OSError)) or type(error).__name__ == "NewerDatabase":
+    elif names & _DAMAGED_NAMES:
+        messages, code = [f"stored bytes are missing or damaged: {error} (try: maxiofs check)"], FAILED
+    elif isinstance(error, (StartError, OSError)) or "NewerDatabase" in names:
         messages, code = [str(error)], FAILED
     elif hasattr(error, "code") and hasattr(error, "status"):       # an S3 error: the caller asked for what cannot be
         messages, code = [f"{error.code}: {error}"], FAILED
+    elif as_json:
+        messages, code = traceback.format_exception(error), FAILED
     else:
         raise error
     if as_json:
-        click.echo(json.dumps({"error": messages, "exit_code": code}), err=True)
-    else:
-        for message in messages:
-            click.echo(f"maxiofs: {' '.join(message.split())}", err=True)
+        fail_as_json(messages, code)
+    for message in messages:
+        click.echo(f"maxiofs: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def fail_as_json(messages: list[str], code: int) -> NoReturn:
+    """Print the one document that an error is with --json, and exit."""
+    click.echo(json.dumps({"error": [message.strip() for message in messages], "exit_code": code}), err=True)
     sys.exit(code)
 
 

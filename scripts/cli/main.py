@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from importlib import metadata
 
 import click
 
 from scripts.cli import ask, serve
-from scripts.cli.command import EXIT_CODES, Context, with_settings
+from scripts.cli.command import EXIT_CODES, FAILED, Context, fail_as_json, with_settings
 from shared.settings import version as version_of_server
 
 
@@ -58,4 +59,12 @@ for command in (serve.up, serve.functions, serve.workflows, serve.scheduler, ser
 
 def main() -> None:
     """The entry point."""
-    maxiofs(prog_name="maxiofs")
+    if "--json" not in sys.argv:
+        maxiofs(prog_name="maxiofs")
+        return
+    try:
+        sys.exit(maxiofs.main(prog_name="maxiofs", standalone_mode=False))
+    except click.ClickException as error:       # a command line that makes no sense is an error like any other
+        fail_as_json([error.format_message()], error.exit_code)
+    except click.Abort:
+        fail_as_json(["aborted"], FAILED)

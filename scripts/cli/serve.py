@@ -44,7 +44,7 @@ def up(context: Context) -> None:
         counts = metrics.folder(settings.data_dir)
         metrics.wipe(counts)
         environ = _child_environ(context, real)
-        shown = banner.Banner(context, real, _prepare(environ))
+        shown = banner.Banner(context, real, _prepare(environ, context.as_json))
         try:
             supervisor = Supervisor(
                 manifest.read().values(), {name: [one] for name, one in sockets.items()}, auto=settings.processes,
@@ -103,11 +103,12 @@ def _child_environ(context: Context, addresses: Mapping[str, Address]) -> dict[s
     return environ
 
 
-def _prepare(environ: Mapping[str, str]) -> banner.Credentials | None:
+def _prepare(environ: Mapping[str, str], as_json: bool) -> banner.Credentials | None:
     """Run `prepare` in its own process, so that this one stays small: it only watches the others."""
     life, ours = os.pipe()
     try:
-        command = [sys.executable, "-P", "-m", "scripts.cli", "prepare", "--life-fd", str(life), "--parent-pid", str(os.getpid())]
+        command = [sys.executable, "-P", "-m", "scripts.cli", "prepare", "--life-fd", str(life), "--parent-pid", str(os.getpid()),
+                   *(["--json"] if as_json else [])]
         done = subprocess.run(command, env=environ, pass_fds=(life,), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     finally:
         os.close(life)
@@ -172,6 +173,8 @@ def functions(context: Context, process: str, fds: tuple[int, ...], ready: Calla
         raise click.BadParameter(f"{process!r} is none of {names}", param_hint="--process")
     sockets = [socket.socket(fileno=fd) for fd in fds] or [_own_socket(context.settings, of.listener)]
     running = app.build(context.settings)
+    if running.new_root_key:
+        banner.show_new_root(context, banner.Credentials(*running.new_root_key))
     try:
         running.serve(process, sockets, ready)
     finally:

@@ -81,7 +81,7 @@ def share_body(connection: Any, source: bytes, copy: bytes) -> bool:
     """
     parts = (Part.body_id, Part.number, Part.size, Part.etag, Part.mtime_ms, Part.checksum_algorithm, Part.checksum, Part.start)
     values = Part.select(_bytes(copy), *parts[1:]).where(Part.body_id == source)
-    if not Part.insert_from(values, parts).execute():
+    if not Part.insert_from(values, parts).as_rowcount().execute():     # without it SQLite gives the last rowid, and this table has none
         return False
     segments = (
         Segment.body_id, Segment.part_number, Segment.position, Segment.blob_id, Segment.offset, Segment.length,

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from peewee import Select, Value
+from peewee import Select, SqliteDatabase, Value
 
 from shared.meta.database import connection
 from shared.meta.models import Object, Version, db
-from shared.meta.statement import P, Statement
+from shared.meta.statement import P, Statement, Text
 
 END_OF_KEYS = b"\xff" * 1025    # above every key: they are UTF-8 and at most 1,024 bytes
 BEFORE_ALL_VERSIONS = -(1 << 62)    # a ``seq`` that is smaller, so newer, than any
 BEFORE_ALL = -(1 << 63)         # the ``seq`` in front of every version of a key
-SMALL_BATCH = 4                 # rows fetched after a common prefix: most likely the next one is a prefix as well
+SMALL_BATCH = 4                 # rows fetched to see whether common prefixes or keys come next
 
 
 class Row(NamedTuple):
@@ -78,14 +78,35 @@ def _both(newer_than: Any = None) -> Any:
     return halves[0].union_all(halves[1])
 
 
+def _hops(*tables: str) -> Text:
+    """The first key from ``lower`` on; and from each that contains the delimiter, the first key behind the prefix it stands for."""
+    sqlite = isinstance(db.obj, SqliteDatabase)
+    found = "instr(substr(hop.key, :skip), :delimiter)" if sqlite else "position(:delimiter IN substr(hop.key, :skip))"
+    behind = f"substr(hop.key, 1, :skip + {found} - 2) || :after_delimiter"
+    behind = f"CAST({behind} AS BLOB)" if sqlite else behind
+
+    def first(lower: str) -> str:
+        one = "(SELECT key FROM {} WHERE bucket_id = :bucket_id AND key >= {} AND key < :upper ORDER BY key LIMIT 1)"
+        halves = " UNION ALL ".join(f"SELECT key FROM {one.format(table, lower)} AS first_{table}" for table in tables)
+        return f"(SELECT key FROM ({halves}) AS firsts ORDER BY key LIMIT 1)"
+
+    return Text(
+        f"WITH RECURSIVE hop(key) AS (SELECT {first(':lower')} UNION ALL SELECT {first(behind)} FROM hop WHERE {found} > 0) "
+        "SELECT key FROM hop WHERE key IS NOT NULL LIMIT :limit"
+    )
+
+
 _objects = Statement(lambda: _rows(Object, Value(False), True))
 _all = Statement(_both)
 _rest_of_key = Statement(lambda: _both(P("seq")))
+_object_hops = Statement(lambda: _hops("object"))
+_all_hops = Statement(lambda: _hops("object", "version"))
 
 Position = tuple[bytes, int | None]
 """Where to read on: from key ``k`` on (``(k, None)``), or behind version ``seq`` of key ``k`` (``(k, seq)``)."""
 
 Fetch = Callable[[Position, int], list[Row]]
+Hop = Callable[[bytes, int], list[bytes]]
 
 
 def current_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: bytes, limit: int) -> Page:
@@ -96,7 +117,8 @@ def current_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: byte
         lower = position[0] if position[1] is None else position[0] + b"\x00"
         return [Row(*row) for row in _objects(conn, bucket_id=bucket_id, lower=lower, upper=upper, limit=count)]
 
-    return _page(fetch, prefix, delimiter, (max(prefix, _behind(after, prefix, delimiter)), None), limit)
+    hop = _hopping(_object_hops, bucket_id, prefix, delimiter)
+    return _page(fetch, hop, prefix, delimiter, (max(prefix, _behind(after, prefix, delimiter)), None), limit)
 
 
 def all_versions(bucket_id: int, prefix: bytes, delimiter: bytes, after: Position, limit: int) -> Page:
@@ -109,7 +131,8 @@ def all_versions(bucket_id: int, prefix: bytes, delimiter: bytes, after: Positio
     key, seq = after
     inside = seq is not None and prefix <= key < upper
     start = (key, seq) if inside else (max(prefix, _behind(key, prefix, delimiter)), None)
-    return _page(lambda position, count: _merged(bucket_id, position, upper, count), prefix, delimiter, start, limit)
+    hop = _hopping(_all_hops, bucket_id, prefix, delimiter)
+    return _page(lambda position, count: _merged(bucket_id, position, upper, count), hop, prefix, delimiter, start, limit)
 
 
 def _merged(bucket_id: int, position: Position, upper: bytes, count: int) -> list[Row]:
@@ -143,6 +166,15 @@ def _sorted(statement: Statement, **values: Any) -> list[Row]:
     return rows
 
 
+def _hopping(statement: Statement, bucket_id: int, prefix: bytes, delimiter: bytes) -> Hop:
+    """Read keys from prefix to prefix inside the database: a statement for each costs four times as much, and a round trip elsewhere."""
+    fixed = {
+        "bucket_id": bucket_id, "upper": after_prefix(prefix), "skip": len(prefix) + 1, "delimiter": delimiter,
+        "after_delimiter": after_prefix(delimiter),
+    }
+    return lambda lower, count: [bytes(key) for (key,) in statement(connection(), **fixed, lower=lower, limit=count)]
+
+
 def _behind(after: bytes, prefix: bytes, delimiter: bytes) -> bytes:
     """The smallest key that may follow ``after``. A marker that is itself a common prefix hides all that it stands for."""
     if delimiter and after.startswith(prefix):
@@ -152,16 +184,40 @@ def _behind(after: bytes, prefix: bytes, delimiter: bytes) -> bytes:
     return after + b"\x00" if after else b""
 
 
-def _page(fetch: Fetch, prefix: bytes, delimiter: bytes, position: Position, limit: int) -> Page:
-    """Fill a page: read a batch, take rows until one stands for a common prefix, seek behind that prefix, and so on."""
+def _page(fetch: Fetch, hop: Hop, prefix: bytes, delimiter: bytes, position: Position, limit: int) -> Page:
+    """Fill a page: read a batch, take rows until one stands for a common prefix, seek behind that prefix, and so on.
+
+    Where prefix follows on prefix, hop.
+    """
     page = Page()
     batch = SMALL_BATCH if delimiter else limit + 1
     while limit and (rows := fetch(position, batch)):
+        files = len(page.rows)
         position, skipped = _take(page, rows, prefix, delimiter, limit)
         if page.truncated or (not skipped and len(rows) < batch):
             break
+        if skipped and len(page.rows) == files:
+            keys = hop(position[0], limit - len(page.rows) - len(page.prefixes) + 1)
+            for key in keys:
+                position, skipped = _take_key(page, key, prefix, delimiter, limit)
+            if page.truncated or not keys or skipped:
+                break
         batch = SMALL_BATCH if skipped else min(batch * 4, limit + 1)
     return page
+
+
+def _take_key(page: Page, key: bytes, prefix: bytes, delimiter: bytes, limit: int) -> tuple[Position, bool]:
+    """Put the common prefix that a key stands for on the page. Returns where to read on and whether there was one."""
+    cut = key.find(delimiter, len(prefix))
+    if cut < 0:
+        return (key, None), False
+    common = key[: cut + len(delimiter)]
+    if len(page.rows) + len(page.prefixes) >= limit:
+        page.truncated = True
+    else:
+        page.prefixes.append(common)
+        page.last = (common, None)
+    return (after_prefix(common), None), True
 
 
 def _take(page: Page, rows: list[Row], prefix: bytes, delimiter: bytes, limit: int) -> tuple[Position, bool]:

@@ -27,7 +27,7 @@ _STORAGE_CLASSES = frozenset({"STANDARD"})
 
 
 def refuse_unbuilt(headers: Mapping[str, str]) -> None:
-    """Look through the headers (lower-case names) of a request that writes.
+    """Look through the headers (lower-case names) of a request.
 
     Raises NotImplementedS3 naming the header, AccessControlListNotSupported, InvalidStorageClass.
     """

@@ -91,15 +91,15 @@ def test_a_run_is_rung_for_worked_and_watched_to_its_end(opened, counting, tmp_p
         eventually(lambda: queue.doorbell().waiting() == 0)
         second = runs.start("count", {"to": 1})
         eventually(lambda: finished(second))
-        assert time.monotonic() - started_s < 2, "an idle consumer hears the bell at once"
-        assert stop(child) < 5
+        assert time.monotonic() - started_s < 5, "an idle consumer of huey's own looks every 10 s"
+        assert stop(child) < 10
 
 
 def test_sigterm_ends_a_long_run_between_two_steps_and_the_next_process_goes_on(opened, counting, tmp_path):
     with workflows_process(tmp_path, opened) as child:
         run_id = runs.start("count", {"to": 8, "pause_s": 0.3})
         eventually(lambda: row(run_id).done >= 2)
-        assert stop(child) < 5
+        assert stop(child) < 10
     stopped_at = row(run_id)
     assert (stopped_at.state, stopped_at.leased_by) == (meta_runs.QUEUED, None)
     with workflows_process(tmp_path, opened) as child:
@@ -120,7 +120,7 @@ def test_a_run_whose_ring_was_lost_is_found_by_the_scheduler(opened, counting, t
     run_id = runs.start("count")
     with workflows_process(tmp_path, opened), scheduler_process(tmp_path, opened) as scheduler:
         eventually(lambda: finished(run_id))
-        assert stop(scheduler) < 5
+        assert stop(scheduler) < 10
     assert Lease.get().until_ms == 0, "the next one need not wait"
 
 

@@ -1,0 +1,178 @@
+"""Writes the pages that are derived from declarations: docs/s3-compatibility.md and docs/settings.md."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.protocol import unbuilt, wire
+from shared.protocol.codec import Operation
+from shared.protocol.model import load_model
+from shared.registry import Function, load
+from shared.settings import BYTES, ROOT, SECONDS, SETTINGS, Setting
+
+API = "https://docs.aws.amazon.com/AmazonS3/latest/API/API_{}.html"
+MADE = "<!-- Made by `python -m scripts.docs`; a test fails when it is not current. Change the declarations instead. -->\n"
+
+# What operations that are not built belong to: a piece of their name → the part of docs/roadmap.md that brings them. The first that fits.
+COMES = (
+    (("Tagging", "Acl", "Policy", "OwnershipControls", "PublicAccessBlock"), "comes with permissions"),
+    (("Torrent", "Metadata", "Annotation", "Abac"), "declined"),
+    (("",), "comes with the whole S3 surface"),
+)
+SAME_LINE = "its request line is answered as the newer operation's"
+OTHER_PRODUCT = "declined"
+NOT_IN_ROUTING = {
+    "GetBucketLifecycle": SAME_LINE, "PutBucketLifecycle": SAME_LINE, "GetBucketNotification": SAME_LINE,
+    "PutBucketNotification": SAME_LINE, "ListDirectoryBuckets": "its request line is ListBuckets'",
+    "CreateSession": OTHER_PRODUCT, "WriteGetObjectResponse": OTHER_PRODUCT,
+}
+COMPATIBILITY = """\
+{built} of the {total} operations in the S3 service model are built. Every other one answers `501 NotImplemented` with its name, to
+callers who signed the request, and changes nothing. What comes and what is declined: [roadmap](roadmap.md).
+"""
+SETTINGS_ABOUT = """\
+A setting is a flag of `./scripts/run`, an environment variable, or a line of `maxiofs.toml` in the data folder. The flag wins over
+the environment, the environment over the file, the file over the default. An empty value means: not given. A name that does not
+exist is an error that names the nearest one. `./scripts/maxiofs settings` shows every value in force and where it came from.
+
+Sizes are bytes, or a number with {sizes}. Times are seconds, or a number with {times}.
+Secrets have no flag, because flags show in the list of processes. Where `_FILE` is said, the variable with `_FILE` behind its
+name gives the path of a file that holds the value.
+"""
+LEVELS = {"service": "The service", "bucket": "Buckets", "object": "Objects"}
+
+
+def compatibility() -> str:
+    """docs/s3-compatibility.md: every operation of the service model, with its state."""
+    functions = {function.name: function for function in load(["s3.*"]).values()}
+    operations = load_model().operations
+    if set(NOT_IN_ROUTING) != wire.SKIPPED:
+        raise LookupError(f"NOT_IN_ROUTING and wire.SKIPPED differ: {sorted(set(NOT_IN_ROUTING) ^ wire.SKIPPED)}")
+    total = len(operations) + len(NOT_IN_ROUTING)
+    lines = [
+        "# S3 compatibility", "", MADE, COMPATIBILITY.format(built=len(functions), total=total),
+        "## Built", "", "| operation | request | needs | what it does |", "| --- | --- | --- | --- |",
+        *(_built_row(functions[name], operations[name]) for name in sorted(functions)), "",
+        *_not_built(operations, functions),
+        "## In the model, not routed", "", "| operation | state |", "| --- | --- |",
+        *(f"| {name} | {state} |" for name, state in sorted(NOT_IN_ROUTING.items())), "",
+        *_headers(),
+    ]
+    return "\n".join(lines)
+
+
+def _not_built(operations: dict[str, Operation], functions: dict[str, Function]) -> Iterator[str]:
+    yield from ("## Not built: 501 with the operation's name", "")
+    for level, title in LEVELS.items():
+        missing = sorted(name for name, one in operations.items() if one.level == level and name not in functions)
+        if missing:
+            yield from (f"### {title}", "", "| operation | request | state |", "| --- | --- | --- |")
+            yield from (f"| [{name}]({API.format(name)}) | {_line(operations[name])} | {state_of(name)} |" for name in missing)
+            yield ""
+
+
+def _headers() -> Iterator[str]:
+    yield from (
+        "## Request headers that are refused", "",
+        "On PUT, POST and DELETE a header that asks for a feature to come is answered `501 NotImplemented` with its name, never ignored.", "",
+        "| header | accepted values |", "| --- | --- |",
+    )
+    for name in sorted({*unbuilt._PREFIXES, *unbuilt._HARMLESS}):
+        prefix = "…" if name in unbuilt._PREFIXES else ""
+        values = ", ".join(f"`{value}`" if value else "empty" for value in sorted(unbuilt._HARMLESS.get(name, ()))) or "none"
+        yield f"| `{name}{prefix}` | {values} |"
+    yield f"| `x-amz-acl` | {_words(unbuilt._OWNERS_ONLY)}; else `AccessControlListNotSupported` |"
+    yield f"| `x-amz-storage-class` | {_words(unbuilt._STORAGE_CLASSES)}; else `InvalidStorageClass` |"
+    yield ""
+
+
+def _words(values: frozenset[str]) -> str:
+    return ", ".join(f"`{value}`" for value in sorted(values))
+
+
+def state_of(name: str) -> str:
+    """What becomes of an operation that is not built."""
+    return next(state for pieces, state in COMES if any(piece in name for piece in pieces))
+
+
+def _built_row(function: Function, operation: Operation) -> str:
+    about = (function.call.__doc__ or "").strip().partition("\n")[0].partition(" Raises ")[0].replace("|", "\\|").replace("``", "`")
+    needs = "depends on the request" if callable(function.allow) else ", ".join(f"`{action}`" for action in function.allow)
+    return f"| [{function.name}]({API.format(function.name)}) | {_line(operation)} | {needs} | {about} |"
+
+
+def _line(operation: Operation) -> str:
+    path = {"service": "/", "bucket": "/Bucket", "object": "/Bucket/Key"}[operation.level]
+    literals = [f"{name}={value}" if value else name for name, value in sorted(operation.literals.items())]
+    query = "&".join([*literals, *(f"{name}=…" for name in sorted(operation.needs))])
+    headers = "".join(f", `{name}`" for name in sorted(operation.routed_headers))
+    return f"`{operation.method} {path}{'?' if query else ''}{query}`{headers}"
+
+
+def settings() -> str:
+    """docs/settings.md: every setting."""
+    lines = [
+        "# Settings", "", MADE, SETTINGS_ABOUT.format(sizes=_units(BYTES), times=_units(SECONDS)),
+        "| variable | flag and name in the file | default | meaning |", "| --- | --- | --- | --- |",
+        *(_setting_row(row) for row in SETTINGS), "",
+        "The file is TOML, with the names without `MAXIOFS_`, in lower case:", "",
+        "```toml", 'listen = "0.0.0.0:8080"', 'trusted_proxies = ["10.0.0.0/8"]', 'reserve_bytes = "2GiB"', "```", "",
+    ]
+    return "\n".join(lines)
+
+
+def _units(units: dict[str, int]) -> str:
+    return ", ".join(f"`{_unit(unit)}`" for unit in units)
+
+
+def _unit(unit: str) -> str:
+    """As people write it; either is understood."""
+    return unit.capitalize().replace("ib", "iB") if unit in BYTES else unit
+
+
+def _setting_row(row: Setting) -> str:
+    flag = f"`{row.name}`, no flag" if row.secret else f"`{row.flag}`, `{row.name}`"
+    env = f"`{row.env}`" + (", `_FILE`" if row.readable else "")
+    return f"| {env} | {flag} | {_default(row)} | {row.help} |"
+
+
+def _default(row: Setting) -> str:
+    value: Any = row.default
+    if callable(value):
+        return "number of cores"
+    if isinstance(value, Path):
+        return f"`{value.relative_to(ROOT)}`"
+    if row.name.endswith("_bytes"):
+        return f"`{_in_units(value, BYTES)}`"
+    if row.name.endswith("_s"):
+        return f"`{_in_units(value, SECONDS)}`"
+    shown = row.shown(value)
+    return f"`{shown}`" if shown else "—"
+
+
+def _in_units(value: int, units: dict[str, int]) -> str:
+    """The value with its largest unit that leaves a whole number."""
+    unit, factor = max(((unit, factor) for unit, factor in {"": 1, **units}.items() if value % factor == 0), key=lambda one: one[1])
+    return f"{value // factor}{_unit(unit)}"
+
+
+PAGES: dict[str, Callable[[], str]] = {"docs/s3-compatibility.md": compatibility, "docs/settings.md": settings}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages; with --check only say which are not current, and return 1 when one is not."""
+    stale = [name for name, make in PAGES.items() if not (ROOT / name).exists() or (ROOT / name).read_text("utf-8") != make()]
+    for name in stale:
+        if "--check" in arguments:
+            print(f"{name} is not current: python -m scripts.docs")
+        else:
+            (ROOT / name).write_text(PAGES[name](), "utf-8")
+            print(f"{name} written")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
