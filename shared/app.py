@@ -114,7 +114,7 @@ class App:
             add_console_routes(host, self.services)
         server = create_server(
             host.pipeline if entry.listener == "s3" else WsgiApplication(host), sockets, fast=settings.threads_fast,
-            slow=settings.threads_slow, inline_bytes=settings.inline_bytes,
+            write=settings.threads_write, slow=settings.threads_slow, inline_bytes=settings.inline_bytes,
         )
         _drain_on_sigterm(server, settings.drain_timeout_s)
         _allow_many_files()

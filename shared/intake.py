@@ -59,7 +59,7 @@ def admit(ctx: Context, payload: Payload) -> Admitted:
         sink = MemorySink(limit)
     return Admitted(
         sink=sink, aws_chunked=payload.kind == "streaming", signed_chunks=payload.signed_chunks, trailers=payload.trailers,
-        decoded_length=size if payload.kind == "streaming" else None, slow=(size or 0) > LONG_BODY_BYTES, context=ctx,
+        decoded_length=size if payload.kind == "streaming" else None, lane="write" if size is not None and size <= LONG_BODY_BYTES else "slow", context=ctx,
     )
 
 

@@ -29,7 +29,7 @@ from shared.errors import (
     S3Error,
     ServiceUnavailable,
 )
-from shared.host.contract import Admission, Body, Refusal
+from shared.host.contract import Admission, Body, Lane, Refusal
 from shared.meta import database
 from shared.protocol.error_xml import render_xml
 from shared.protocol.model import load_model
@@ -66,9 +66,12 @@ class Pipeline:
 
     # ---- what the host calls ----------------------------------------------------------------------------------------------------
 
-    def slow(self, request: Request) -> bool:
-        """Which lane: operations declared to take long go to the slow one."""
-        return any(request.method == method and (not header or header in request.lower) for method, header in self._slow)
+    def lane(self, request: Request) -> Lane:
+        """Which lane: operations declared to take long go to the slow one; other writes wait for the disk, and for each other."""
+        method = request.method
+        if method in ("GET", "HEAD"):
+            return "fast"
+        return "slow" if any(method == its and (not header or header in request.lower) for its, header in self._slow) else "write"
 
     def admit(self, request: Request) -> Admission | Refusal:
         """Everything before the body."""

@@ -50,6 +50,7 @@ class RunningServer:
         self.url = self.console_url = ""
         self._listen = listen
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: dict[str, BaseClient] = {}       # making one takes half a second
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("MAXIOFS_", "AWS_"))}
         self._environ = ours | {
             "MAXIOFS_ROOT_ACCESS_KEY": ACCESS_KEY, "MAXIOFS_ROOT_SECRET_KEY": SECRET_KEY, "MAXIOFS_PROCESSES": str(processes),
@@ -196,6 +197,9 @@ class RunningServer:
     def client(self, service: str = "s3", *, endpoint: str = "", verify: str | bool = True, anonymous: bool = False,
                credentials: tuple[str, str] | None = None, **config: Any) -> BaseClient:
         """A boto3 client as a user would make it, path style, Signature Version 4, no retries unless ``config`` says otherwise."""
+        asked = repr((service, endpoint or self.url, verify, anonymous, credentials, self.region, config))
+        if asked in self._clients:
+            return self._clients[asked]
         access_key, secret_key = credentials or (self.access_key, self.secret_key)
         if anonymous:
             from botocore import UNSIGNED
@@ -208,4 +212,5 @@ class RunningServer:
         config.setdefault("read_timeout", 60)
         session = boto3.session.Session(aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=self.region)
         made: BaseClient = session.client(service, endpoint_url=endpoint or self.url, verify=verify, config=Config(**config))
+        self._clients[asked] = made
         return made

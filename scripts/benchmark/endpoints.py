@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from obstore.store import S3Store
@@ -54,10 +55,18 @@ class Endpoint:
         urls = obstore.sign(self.store(bucket), method, keys, timedelta(hours=23))
         return [target_of(url) for url in urls]
 
+    def presigned_query(self, path: str, query: str) -> str:
+        """A GET target with a query of its own (encoded), presigned for a day."""
+        request = AWSRequest("GET", f"{self.url}{path}?{query}")
+        S3SigV4QueryAuth(Credentials(self.access_key, self.secret_key), "s3", self.region, expires=82800).add_auth(request)
+        return target_of(request.url)
+
+    def as_client(self) -> dict[str, str]:
+        """What another process needs to use this server."""
+        return {"name": self.name, "url": self.url, "access_key": self.access_key, "secret_key": self.secret_key, "region": self.region}
+
     def ask(self, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> tuple[bytes, float]:
         """One signed request on a connection of its own; returns (body, seconds). Raises RuntimeError unless it is answered 2xx."""
-        import http.client
-
         signed = AWSRequest(method, self.url + target, headers=dict(headers or {}), data=body)
         _Unsigned(Credentials(self.access_key, self.secret_key), "s3", self.region).add_auth(signed)
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=600)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from urllib.parse import unquote_to_bytes
 
 from shared.auth.claims import iso
@@ -82,17 +83,19 @@ def _readings(
 ) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Texts the client may have signed, with the headers each takes from the query.
 
-    Clients that presign headers put them in the query and may or may not send them as headers too.
+    Clients that presign headers put them in the query and may or may not send them as headers too. botocore signs a bucket's path with
+    a slash behind it, and sends it without.
     """
+    bare_bucket = not host_bucket and target.raw_path.count("/") == 1 and target.raw_path != "/"
+    paths = (target.raw_path, target.raw_path + "/") if bare_bucket else (target.raw_path,)
     base = f"/{host_bucket}" if host_bucket else ""
     in_query = _headers_in_query(target.query, request.lower)
     for hoisted in ({}, in_query) if in_query else ({},):
         headers = {**hoisted, **request.lower}
         head = f"{request.method}\n{headers.get('content-md5', '')}\n{headers.get('content-type', '')}\n{expires}\n"
         amz = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers) if name.startswith("x-amz-"))
-        for prefix in proxies.prefixes(request):
-            for resource in _resources(target.raw_query):
-                yield f"{head}{amz}{base}{prefix}{target.raw_path}{resource}", hoisted
+        for prefix, path, resource in product(proxies.prefixes(request), paths, _resources(target.raw_query)):
+            yield f"{head}{amz}{base}{prefix}{path}{resource}", hoisted
 
 
 def _resources(query: str) -> Iterator[str]:

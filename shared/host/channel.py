@@ -11,7 +11,7 @@ from typing import Any
 from waitress.channel import ClientDisconnected, HTTPChannel
 
 from shared.errors import IncompleteBody, RequestTimeout
-from shared.host.contract import Admission, Refusal
+from shared.host.contract import Admission, Lane, Refusal
 from shared.host.gate import Gate
 from shared.host.outbox import BLOCK_BYTES, BodyFailed, BytesBuffer, FileBuffer
 from shared.host.parser import S3Parser
@@ -50,9 +50,9 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
     # ---- the I/O thread ------------------------------------------------------------------------------------------------------
 
     @property
-    def slow(self) -> bool:
+    def lane(self) -> Lane:
         """The lane of the request that is next to be answered."""
-        return bool(self.requests and self.requests[0].slow)
+        return self.requests[0].lane if self.requests else "fast"
 
     @property
     def busy(self) -> bool:
@@ -124,7 +124,7 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
             return
         self.used = True
         if parser.error is None and parser.admission is None and parser.request is not None:
-            parser.slow = self.server.app.slow(parser.request)
+            parser.lane = self.server.app.lane(parser.request)
         self.requests.append(parser)
         if len(self.requests) == 1:
             self.server.add_task(self)

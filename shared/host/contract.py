@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shared.errors import MaxMessageLengthExceeded, S3Error
 from shared.protocol.chunked import ChunkLog
 from shared.request import Reply, Request
 
 MAX_BODY_BYTES = 5 << 30  # one PUT or one part, decoded, as AWS
+
+Lane = Literal["fast", "write", "slow"]  # reads; short writes, which wait for the disk; whatever takes long
 
 
 class Sink(Protocol):
@@ -47,7 +49,7 @@ class Admission:
     signed_chunks: bool = False
     trailers: bool = False
     decoded_length: int | None = None
-    slow: bool = True
+    lane: Lane = "slow"
 
 
 @dataclass
@@ -85,7 +87,7 @@ class Application(Protocol):
     def respond(self, request: Request, admission: Admission | None, body: Body, /) -> Reply:
         """Answer a request whose body is here. Worker thread. Owns ``body.sink`` from now on: commits or discards it."""
 
-    def slow(self, request: Request, /) -> bool:
+    def lane(self, request: Request, /) -> Lane:
         """Which lane answers a request that did not pass the gate. I/O thread: pure and quick."""
 
 

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from shared.errors import InternalError
-from shared.host.contract import Admission, Refusal
+from shared.host.contract import Admission, Lane, Refusal
 from shared.host.parser import S3Parser
 from shared.request import Request
 
@@ -16,7 +16,7 @@ log = logging.getLogger("maxiofs.host")
 class Gate:
     """A task that decides about one request whose head has arrived; the channel reads nothing meanwhile (W5)."""
 
-    slow = False  # deciding is short work even when the upload is not
+    lane: Lane = "fast"  # deciding is short work even when the upload is not
 
     def __init__(self, channel: Any, parser: S3Parser, request: Request) -> None:
         self.channel, self.parser, self.request = channel, parser, request

@@ -1,4 +1,4 @@
-"""Two lanes of worker threads: short requests never wait behind long ones."""
+"""Lanes of worker threads: reads never wait behind writes, and neither behind what takes long."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from typing import Any
 
 from waitress.task import ThreadedTaskDispatcher
+
+from shared.host.contract import Lane
 
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is normal here, and one line for each task is not
 
@@ -22,15 +24,15 @@ class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
 
 
 class Lanes:
-    """The threads that run tasks. A task with a true ``slow`` goes to the slow lane."""
+    """The threads that run tasks. A task says by its ``lane`` which of them answers it."""
 
-    def __init__(self, fast: int, slow: int) -> None:
-        self._fast, self._slow = _Lane("fast", fast), _Lane("slow", slow)
+    def __init__(self, fast: int, write: int, slow: int) -> None:
+        self._lanes: dict[Lane, _Lane] = {"fast": _Lane("fast", fast), "write": _Lane("write", write), "slow": _Lane("slow", slow)}
 
     def add_task(self, task: Any) -> None:
-        (self._slow if task.slow else self._fast).add_task(task)
+        self._lanes[task.lane].add_task(task)
 
     def shutdown(self, timeout_s: float) -> None:
         """Let running tasks finish for ``timeout_s`` in each lane, cancel those that wait."""
-        self._fast.shutdown(timeout=timeout_s)
-        self._slow.shutdown(timeout=timeout_s)
+        for lane in self._lanes.values():
+            lane.shutdown(timeout=timeout_s)

@@ -18,7 +18,7 @@ from shared.errors import (
     RequestHeaderSectionTooLarge,
     S3Error,
 )
-from shared.host.contract import Admission, Body, Limits, Refusal
+from shared.host.contract import Admission, Body, Lane, Limits, Refusal
 from shared.host.receivers import Intake
 from shared.request import Headers, Request
 
@@ -53,7 +53,7 @@ class S3Parser(HTTPRequestParser):  # type: ignore[misc]
         self.asked = False  # the gate's task is on its way
         self.wants_continue = False
         self.close_after = False  # what follows on this connection cannot be told apart from the body
-        self.slow = False
+        self.lane: Lane = "fast"
         self.length: int | None = 0  # of the body on the wire; None: chunked
         self.admission: Admission | None = None
         self.intake: Intake | None = None
@@ -80,7 +80,7 @@ class S3Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def admit(self, admission: Admission) -> None:
         """Begin to receive the body that the application wants."""
-        self.admission, self.gated, self.slow = admission, False, admission.slow
+        self.admission, self.gated, self.lane = admission, False, admission.lane
         self.intake = Intake(self.length, admission, self.limits.max_body_bytes)
         self.received(memoryview(b""))  # a body of no bytes is whole already
 

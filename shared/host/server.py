@@ -196,15 +196,16 @@ def create_server(
     sockets: list[socket.socket],
     *,
     fast: int = 2,
+    write: int = 8,
     slow: int = 16,
     inline_bytes: int = 16384,
     limits: Limits | None = None,
     connection_limit: int = CONNECTION_LIMIT,
 ) -> Server:
-    """Serve ``app`` on bound TCP sockets, with ``fast`` and ``slow`` worker threads in the two lanes.
+    """Serve ``app`` on bound TCP sockets, with so many worker threads in each lane.
 
     ``limits`` overrides ``inline_bytes`` (bodies above it go through the gate). An app with a ``wsgi`` attribute, such as
     WsgiApplication, is an ordinary WSGI application.
     """
     limits = limits or Limits(inline_bytes=inline_bytes)
-    return Server(app, sockets, lanes=Lanes(fast, slow), limits=limits, connection_limit=connection_limit)
+    return Server(app, sockets, lanes=Lanes(fast, write, slow), limits=limits, connection_limit=connection_limit)

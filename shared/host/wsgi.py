@@ -13,7 +13,7 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.task import WSGITask
 
 from shared.errors import EntityTooLarge, S3Error
-from shared.host.contract import Admission, Body, MemorySink, Refusal
+from shared.host.contract import Admission, Body, Lane, MemorySink, Refusal
 from shared.request import Reply, Request
 
 WSGI_BODY_BYTES = 1 << 20
@@ -90,7 +90,7 @@ class WsgiApplication:
         """Everybody may send a little; the WSGI application decides the rest."""
         if (request.content_length or 0) > self._max_body_bytes:
             return Refusal(self.refuse(request, EntityTooLarge(MaxSizeAllowed=self._max_body_bytes)))
-        return Admission(MemorySink(self._max_body_bytes, EntityTooLarge), slow=False)
+        return Admission(MemorySink(self._max_body_bytes, EntityTooLarge), lane="fast")
 
     def refuse(self, request: Request | None, error: S3Error) -> Reply:
         """The error as JSON."""
@@ -102,8 +102,8 @@ class WsgiApplication:
         """Only bodies that did not arrive whole come here; WsgiTask answers the others."""
         return self.refuse(request, body.error or S3Error())
 
-    def slow(self, request: Request) -> bool:
-        return False
+    def lane(self, request: Request) -> Lane:
+        return "fast"
 
 
 def _unquoted(path: str) -> str:

@@ -16,6 +16,7 @@ from shared.errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error
 from shared.meta import content, counters
 from shared.meta.content import Located, NewBlob
 from shared.meta.database import connection, repeated, transaction
+from shared.meta.group import durably
 from shared.meta.history import Delta, Key, Stored, lock_key
 from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Blob, Bucket, Object, Version
 from shared.meta.statement import P, Statement
@@ -189,8 +190,7 @@ def put(bucket_id: int, new: NewVersion, condition: Condition | None = None) -> 
     ``condition`` is called with the current ETag inside it, so conditional writes are atomic. Raises NoSuchBucket, what ``condition``
     raises, and SourceGone when content to be shared has gone.
     """
-    with transaction() as conn:
-        return put_open(open_key(conn, bucket_id, new.key), new, condition)
+    return durably(lambda conn: put_open(open_key(conn, bucket_id, new.key), new, condition))
 
 
 def put_open(key: Key, new: NewVersion, condition: Condition | None) -> Written:
@@ -231,8 +231,7 @@ def _take_content(key: Key, new: NewVersion) -> None:
 @repeated
 def delete(bucket_id: int, key: bytes, version_id: str | None, owner_id: int, condition: Condition | None = None) -> Deleted:
     """Delete a key (or put a delete marker on it), or one version for good, in one transaction."""
-    with transaction() as conn:
-        return delete_open(open_key(conn, bucket_id, key), version_id, owner_id, condition)
+    return durably(lambda conn: delete_open(open_key(conn, bucket_id, key), version_id, owner_id, condition))
 
 
 def delete_open(key: Key, version_id: str | None, owner_id: int, condition: Condition | None) -> Deleted:

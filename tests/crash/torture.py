@@ -33,7 +33,7 @@ from tests.s3.raw import Answer, Raw
 CLIENTS = 4
 PROCESSES = 2           # of the S3 listener
 LOAD_S = (0.3, 1.2)     # before the first kill
-KILLS = ("child", "child", "children", "workflows", "supervisor", "all", "all")
+KILLS = ("all", "child", "supervisor", "children", "workflows", "all", "child")
 SETTLE_S = 30
 ENVIRON = {"MAXIOFS_RESERVE_BYTES": "0"}
 

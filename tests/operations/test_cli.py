@@ -1,20 +1,38 @@
-"""The command line: what it prints, its exit codes, and a server that starts and stops."""
+"""The command line on the real server: what it prints, its exit codes, and processes that start and stop."""
 
+import http.client
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import boto3
+import click
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from click.testing import CliRunner
 
+from scripts.cli.command import Failure, with_settings
 from shared.settings import ROOT, SETTINGS
 
-STUB = Path(__file__).parent / "stub"
-BASE = {name: value for name, value in os.environ.items() if not name.startswith("MAXIOFS_")}
+BASE = {name: value for name, value in os.environ.items() if not name.startswith(("MAXIOFS_", "AWS_"))}
+GIVEN = {"MAXIOFS_ROOT_ACCESS_KEY": "AKIAGIVEN00000000000", "MAXIOFS_ROOT_SECRET_KEY": "given-secret-0123456789"}
+ANY_PORT = ("--listen", "127.0.0.1:0", "--console-listen", "127.0.0.1:0")
+PATIENCE_S = 45         # two busy cores
+BIG_BYTES = 64 << 20
+MEASURED = """
+import atexit, sys
+atexit.register(lambda: sys.stderr.write(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))))
+from scripts.cli.main import main
+main()
+"""
 
 
 def environ(**more):
@@ -26,112 +44,225 @@ def command(*arguments):
 
 
 def maxiofs(*arguments, stdin=None, cwd=None, **more):
-    return subprocess.run(command(*arguments), env=environ(**more), input=stdin, capture_output=True, text=True, timeout=30, cwd=cwd)
+    return subprocess.run(
+        command(*arguments), env=environ(**more), input=stdin, capture_output=True, text=True, timeout=PATIENCE_S, cwd=cwd, check=False)
+
+
+def asked(*arguments, **options):
+    """The JSON that a command prints; it must succeed."""
+    done = maxiofs(*arguments, "--json", **options)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stderr
+    return json.loads(done.stdout)
+
+
+def wait_until(true, timeout_s=PATIENCE_S):
+    deadline = time.monotonic() + timeout_s
+    while not (found := true()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+    return found
+
+
+def processes(data_dir):
+    """Process id → command line of the living processes that work on a data folder."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes() + b"\0" + (folder / "environ").read_bytes()
+            if str(data_dir).encode() in words and (folder / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    found.pop(os.getpid(), None)
+    return found
+
+
+def client(url, access_key, secret_key):
+    return boto3.client(
+        "s3", endpoint_url=url, aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name="us-east-1",
+        config=Config(signature_version="s3v4", retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}))
+
+
+class Up:
+    """A running ``maxiofs`` that stays, and what it says."""
+
+    def __init__(self, log, *arguments, **more):
+        self.log = log
+        self.started_s = time.monotonic()
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                command(*arguments), env=environ(**more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
+        self.event = {}
+
+    def ready(self):
+        """Wait for the line that says so; access log lines may come before it."""
+        for line in self.process.stdout:
+            event = json.loads(line)
+            if event.get("event") == "ready":
+                self.took_s = time.monotonic() - self.started_s
+                self.event = event
+                return self
+        raise AssertionError("it ended:\n" + self.log.read_text())
+
+    def s3(self, credentials=None):
+        given = credentials or self.event
+        return client(self.event["s3_url"], given["access_key"], given["secret_key"])
+
+    def end(self):
+        self.process.terminate()
+        return self.process.wait(PATIENCE_S)
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
 
 
 @pytest.fixture
 def data_dir(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
-    return folder
+    yield folder
+    wait_until(lambda: not processes(folder), 5)
 
 
 @pytest.fixture
-def up(data_dir):
+def stay(data_dir, tmp_path):
+    """Start commands that stay; nothing of them is left after the test."""
     started = []
 
-    def up(*arguments, **more):
-        process = subprocess.Popen(
-            command("up", "--listen", "127.0.0.1:0", "--console-listen", "127.0.0.1:0", "--data-dir", data_dir, *arguments),
-            env=environ(**more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        started.append(process)
-        return process
+    def stay(*arguments, **more):
+        started.append(Up(tmp_path / f"log-{len(started)}", *arguments, "--data-dir", data_dir, **more))
+        return started[-1]
 
-    yield up
-    for process in started:
-        process.kill()
-        process.communicate()
+    yield stay
+    for one in started:
+        one.close()
 
 
-def ready(process):
-    event = json.loads(process.stdout.readline())
-    assert event["event"] == "ready"
-    return event
+@pytest.fixture
+def up(stay):
+    return lambda *arguments, **more: stay("up", *ANY_PORT, "--json", "--processes", "1", *arguments, **more)
 
 
-def ask(url):
-    host, _, port = url.removeprefix("http://").rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        return json.loads(connection.recv(1000))
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server beside which the commands work, with the credentials it made."""
+    folder = tmp_path_factory.mktemp("server")
+    running = Up(folder / "log", "up", *ANY_PORT, "--json", "--processes", "2", "--data-dir", folder / "data")
+    try:
+        running.ready()
+        running.data_dir = folder / "data"
+        yield running
+        assert running.end() == 0
+        assert not processes(folder / "data")
+    finally:
+        running.close()
 
 
-def test_up_answers_on_both_addresses_and_stops_on_sigterm(up):
-    process = up("--json", "--region", "eu-west-1", "--processes", "2")
-    event = ready(process)
-    answer = ask(event["s3_url"])
-    assert (answer["process"], answer["region"]) == ("s3", "eu-west-1")
-    assert event["s3_url"] == f"http://{answer['listen']}"
-    assert ask(event["console_url"])["process"] == "console"
-    pids = {ask(event["s3_url"])["pid"] for _ in range(20)}
-    process.terminate()
-    assert process.wait(10) == 0
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+def get(url, path):
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
 
 
-def test_up_shows_new_credentials_once(up):
-    process = up("--json")
-    first = ready(process)
-    assert (first["access_key"], first["secret_key"]) == ("AKIAFIRST", "first-secret")
-    process.terminate()
-    process.wait(10)
-    assert "access_key" not in ready(up("--json"))
+# ---- up -----------------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_banner_has_what_a_person_needs(up, data_dir):
-    process = up()
+def test_up_runs_all_processes_and_serves_root(server):
+    wanted = sorted(["up", "functions --process s3", "functions --process s3", "functions --process console", "workflows", "scheduler"])
+    lines = processes(server.data_dir).values()
+    assert sorted(line.partition("scripts.cli ")[2].partition(" --")[0].strip() for line in lines) == sorted(
+        ["up", "functions", "functions", "functions", "workflows", "scheduler"])
+    assert sorted(next(name for name in reversed(wanted) if f"scripts.cli {name}" in line) for line in lines) == wanted
+    server.s3().create_bucket(Bucket="by-boto3")
+    assert [bucket["Name"] for bucket in server.s3().list_buckets()["Buckets"]] == ["by-boto3"]
+    assert get(server.event["s3_url"], "/readyz")[0] == get(server.event["console_url"], "/readyz")[0] == 200
+    assert get(server.event["console_url"], "/api/v1/version") == (200, '{"name":"MaxIOFS","version":"0.1.0"}\n')
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_up_and_the_next_one_starts_at_once(up, data_dir, number, record_property):
+    first = up().ready()
+    keys = {name: first.event[name] for name in ("access_key", "secret_key")}
+    first.s3().create_bucket(Bucket="kept")
+    assert len(processes(data_dir)) == 5
+    first.process.send_signal(number)
+    assert first.process.wait(PATIENCE_S) == (0 if number == signal.SIGTERM else -number)
+    second = up("--listen", first.event["s3_url"].removeprefix("http://")).ready()
+    record_property("second_start_s", round(second.took_s, 2))
+    assert second.took_s < 12       # 1.5 s when nothing else runs; two busy cores take several times that
+    assert "access_key" not in second.event and keys["secret_key"] not in second.log.read_text()
+    second.event |= keys
+    second.s3().head_bucket(Bucket="kept")
+    second.process.send_signal(number)
+    second.process.wait(PATIENCE_S)
+    wait_until(lambda: not processes(data_dir), 5)
+
+
+def test_a_child_that_dies_is_started_again(server):
+    pid = next(pid for pid, line in processes(server.data_dir).items() if "scripts.cli workflows" in line)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: [new for new, line in processes(server.data_dir).items() if "scripts.cli workflows" in line and new != pid])
+
+
+def test_sigterm_lets_a_running_upload_finish(up):
+    running = up(**GIVEN).ready()
+    s3 = running.s3({"access_key": GIVEN["MAXIOFS_ROOT_ACCESS_KEY"], "secret_key": GIVEN["MAXIOFS_ROOT_SECRET_KEY"]})
+    s3.create_bucket(Bucket="slow")
+    url = urlsplit(s3.generate_presigned_url("put_object", Params={"Bucket": "slow", "Key": "k"}))
+    with socket.create_connection((url.hostname, url.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 200000\r\n\r\n".encode())
+        connection.sendall(b"x" * 100_000)
+        staged = Path(running.event["data_dir"]) / "staging"
+        wait_until(lambda: any(file.stat().st_size for file in staged.rglob("*") if file.is_file()))
+        running.process.terminate()
+        wait_until(lambda: _refuses(url.hostname, url.port))
+        assert running.process.poll() is None
+        connection.sendall(b"x" * 100_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert running.process.wait(PATIENCE_S) == 0
+
+
+def _refuses(host, port):
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex((host, port)) != 0
+
+
+def test_the_banner_has_what_a_person_needs(stay, data_dir):
+    process = stay("up", *ANY_PORT, "--processes", "1").process
     text = ""
     while "root reset" not in text:
-        text += process.stdout.readline()
-    for wanted in ("MaxIOFS 0.1.0 is ready", "S3       http://127.0.0.1:", "Console  http://127.0.0.1:", str(data_dir),
-                   "AWS_ACCESS_KEY_ID=AKIAFIRST AWS_SECRET_ACCESS_KEY=first-secret", "aws --endpoint-url http://127.0.0.1:"):
+        line = process.stdout.readline()
+        assert line, text
+        text += line
+    for wanted in ("MaxIOFS 0.1.0 is ready", "S3       http://127.0.0.1:", "Console  http://127.0.0.1:", str(data_dir), "Access key  AKIA",
+                   "AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=", "aws --endpoint-url http://127.0.0.1:"):
         assert wanted in text
 
 
-def test_given_credentials_are_not_repeated(up):
-    process = up("--json", MAXIOFS_ROOT_ACCESS_KEY="admin", MAXIOFS_ROOT_SECRET_KEY="given-secret")
-    assert "given-secret" not in json.dumps(ready(process))
-
-
-def test_public_urls_are_those_of_the_settings(up):
-    event = ready(up("--json", "--public-url", "https://s3.example.com/"))
+def test_given_credentials_are_not_repeated_and_public_urls_are_those_of_the_settings(up):
+    event = up("--public-url", "https://s3.example.com/", **GIVEN).ready().event
+    assert GIVEN["MAXIOFS_ROOT_SECRET_KEY"] not in json.dumps(event)
     assert event["s3_url"] == "https://s3.example.com"
 
 
-def test_a_second_server_on_the_same_folder_is_refused(up, data_dir):
-    first = up("--json")
-    ready(first)
-    second = up("--json")
-    _, errors = second.communicate(timeout=10)
-    assert second.returncode == 3
-    assert f"already running on {data_dir} (process {first.pid})" in errors
+def test_a_second_server_on_the_same_folder_is_refused(server):
+    done = maxiofs("up", *ANY_PORT, "--data-dir", server.data_dir)
+    assert done.returncode == 3
+    assert f"already running on {server.data_dir} (process {server.process.pid})" in done.stderr
 
 
-def test_a_killed_server_can_be_started_again_at_once(up):
-    first = up("--json")
-    address = ready(first)["s3_url"].removeprefix("http://")
-    first.kill()
-    first.wait()
-    second = up("--json", "--listen", address)
-    assert ready(second)["s3_url"] == f"http://{address}"
-
-
-def test_a_port_in_use_is_one_clear_line(up):
+def test_a_port_in_use_is_one_clear_line(data_dir):
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = "{}:{}".format(*other.getsockname())
-        process = up("--listen", address)
-        out, errors = process.communicate(timeout=10)
-    assert (process.returncode, out) == (1, "")
-    assert errors == f"maxiofs: cannot listen on {address}: another program is using this port (setting: MAXIOFS_LISTEN)\n"
+        done = maxiofs("up", "--data-dir", data_dir, "--console-listen", "127.0.0.1:0", "--listen", address)
+    sentence = f"cannot listen on {address}: another program is using this port (setting: MAXIOFS_LISTEN)"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"maxiofs: {sentence}\n")
 
 
 def test_an_unwritable_data_folder_is_one_clear_line(tmp_path):
@@ -141,44 +272,69 @@ def test_an_unwritable_data_folder_is_one_clear_line(tmp_path):
     assert done.stderr.count("\n") == 1 and "cannot write to the data folder" in done.stderr and "MAXIOFS_DATA_DIR" in done.stderr
 
 
-def test_a_failing_preparation_is_one_clear_line(up):
-    process = up(STUB_PREPARE_FAILS="yes")
-    out, errors = process.communicate(timeout=10)
-    assert (process.returncode, out, errors) == (1, "", "maxiofs: the disk is on fire\n")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_failing_preparation_is_one_clear_line_with_its_exit_code(data_dir, tmp_path, as_json):
+    """The flag beats a variable with _FILE, in the children too: the file names a database that could be made."""
+    (tmp_path / "url").write_text(f"sqlite:///{tmp_path}/other.db")
+    done = maxiofs("up", *ANY_PORT, "--data-dir", data_dir, "--database-url", "postgresql://nobody@127.0.0.1:1/none?connect_timeout=2",
+                   *(["--json"] if as_json else []), MAXIOFS_DATABASE_URL_FILE=str(tmp_path / "url"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert not (tmp_path / "other.db").exists()
+    if as_json:
+        assert json.loads(done.stderr)["exit_code"] == 3
 
 
-def test_a_flag_beats_a_variable_with_file_in_the_children_too(up, tmp_path):
-    (tmp_path / "url").write_text("postgresql://elsewhere/db")
-    event = ready(up("--json", "--database-url", "sqlite:///x", MAXIOFS_DATABASE_URL_FILE=str(tmp_path / "url")))
-    assert ask(event["s3_url"])["database_url"] == "sqlite:///x"
+# ---- processes alone ----------------------------------------------------------------------------------------------------------------
 
 
-def test_one_process_can_run_alone(data_dir):
+def test_functions_run_alone_and_tell_of_the_root_they_made(stay):
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = "{}:{}".format(*free.getsockname())
-    process = subprocess.Popen(command("functions", "--process", "s3", "--listen", address, "--data-dir", data_dir), env=environ())
+    alone = stay("functions", "--process", "s3", "--listen", address, "--json")
+    wait_until(lambda: not _refuses(*address.split(":")) if False else _is_ready(f"http://{address}"))
+    made = next(line for line in map(json.loads, alone.log.read_text().splitlines()) if line.get("event") == "root")
+    client(f"http://{address}", made["access_key"], made["secret_key"]).create_bucket(Bucket="alone")
+    assert alone.end() == 0
+
+
+def _is_ready(url):
     try:
-        for _ in range(100):
-            try:
-                assert ask(f"http://{address}")["process"] == "s3"
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-    assert (data_dir / "closed").exists()
+        return get(url, "/readyz")[0] == 200
+    except OSError:
+        return False
+
+
+def test_scheduler_and_workflows_run_alone(stay, data_dir):
+    scheduler = stay("scheduler")
+    wait_until(lambda: "sweep" in _runs(data_dir))
+    assert set(_runs(data_dir).values()) == {"queued"}      # it does no work itself
+    assert scheduler.end() == 0
+    workflows = stay("workflows")
+    assert asked("run", "prune_runs", "--wait", "--data-dir", data_dir)["state"] == "done"
+    assert workflows.end() == 0
+
+
+def _runs(data_dir):
+    try:
+        with sqlite3.connect(f"file:{data_dir}/maxiofs.db?mode=ro", uri=True) as database:
+            return dict(database.execute("SELECT workflow, state FROM run"))
+    except sqlite3.OperationalError:
+        return {}
 
 
 def test_an_unknown_process_names_the_known_ones(data_dir):
     done = maxiofs("functions", "--process", "nope", "--data-dir", data_dir)
     assert done.returncode == 2 and "s3, console" in done.stderr
+    error = json.loads(maxiofs("functions", "--process", "nope", "--json", "--data-dir", data_dir).stderr)
+    assert error["exit_code"] == 2 and "s3, console" in error["error"][0]
+
+
+# ---- settings, version --------------------------------------------------------------------------------------------------------------
 
 
 def test_settings_show_value_and_source(data_dir):
     (data_dir / "maxiofs.toml").write_text('region = "eu-1"')
-    done = maxiofs("settings", "--json", "--data-dir", data_dir, MAXIOFS_ROOT_ACCESS_KEY="admin", MAXIOFS_ROOT_SECRET_KEY="0123456789")
-    found = json.loads(done.stdout)
+    found = asked("settings", "--data-dir", data_dir, **GIVEN)
     assert set(found) == {row.name for row in SETTINGS}
     assert (found["region"]["value"], found["region"]["source"]) == ("eu-1", "file")
     assert (found["data_dir"]["source"], found["root_secret_key"]["value"]) == ("flag", "********")
@@ -200,55 +356,179 @@ def test_secrets_have_no_flags():
     assert "--root-access-key" in help_text and "--root-secret-key" not in help_text and "--master-key" not in help_text
 
 
-def test_invoke_prints_the_result(data_dir):
-    done = maxiofs("invoke", "s3.Echo", '{"Bucket": "b"}', "--json", "--data-dir", data_dir)
-    assert json.loads(done.stdout) == {"result": {"name": "s3.Echo", "Bucket": "b"}}
-    assert '"Bucket": "b"' in maxiofs("invoke", "s3.Echo", '{"Bucket": "b"}', "--data-dir", data_dir).stdout
+def test_version(tmp_path):
+    assert asked("version")["maxiofs"] == "0.1.0"
+    for name in ("scripts", "shared"):      # folders named like ours do not get in the way
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit(99)")
+    assert maxiofs("version", cwd=tmp_path).stdout.startswith("MaxIOFS 0.1.0 (python 3.")
 
 
-def test_invoke_takes_and_gives_bodies(data_dir, tmp_path):
-    done = maxiofs("invoke", "s3.Echo", "--body", "-", "--output", tmp_path / "out", "--data-dir", data_dir, stdin="hello")
-    assert (tmp_path / "out").read_text() == "hello" and "5 bytes in" in done.stdout
+# ---- invoke -------------------------------------------------------------------------------------------------------------------------
+
+
+def invoke(server, function, arguments, *more, **options):
+    return asked("invoke", function, json.dumps(arguments), "--data-dir", server.data_dir, *more, **options)["result"]
+
+
+def test_invoke_works_beside_a_running_server(server, tmp_path):
+    (tmp_path / "in").write_bytes(b"hello\xff")
+    assert invoke(server, "s3.CreateBucket", {"Bucket": "invoked"}) == {"Location": "/invoked"}
+    put = invoke(server, "s3.PutObject", {"Bucket": "invoked", "Key": "a b/ü+", "Metadata": {"n": "1"}}, "--body", tmp_path / "in")
+    seen = server.s3().get_object(Bucket="invoked", Key="a b/ü+")
+    assert (seen["Body"].read(), seen["ETag"], seen["Metadata"]) == (b"hello\xff", put["ETag"], {"n": "1"})
+    shown = invoke(server, "s3.GetObject", {"Bucket": "invoked", "Key": "a b/ü+"})
+    assert (shown["Body"], shown["ContentLength"], shown["Metadata"]) == ("hello\\xff", 6, {"n": "1"})
+    listed = invoke(server, "s3.ListObjectsV2", {"Bucket": "invoked", "Prefix": "a"})
+    assert (listed["KeyCount"], listed["IsTruncated"], listed["Contents"][0]["Key"], listed["Contents"][0]["Size"]) == (1, False, "a b/ü+", 6)
+    wanted = {"Bucket": "invoked", "Delete": {"Objects": [{"Key": "a b/ü+"}]}}
+    assert invoke(server, "s3.DeleteObjects", wanted) == {"Deleted": [{"Key": "a b/ü+"}]}
+    assert server.s3().list_objects_v2(Bucket="invoked")["KeyCount"] == 0
+
+
+def measured(server, *arguments):
+    """The peak memory of an invocation, in bytes."""
+    words = [sys.executable, "-P", "-c", MEASURED, "invoke", *map(str, arguments), "--json", "--data-dir", str(server.data_dir)]
+    done = subprocess.run(words, env=environ(), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stderr.split()[-2]) << 10
+
+
+def test_invoke_holds_no_large_body_in_memory(server, tmp_path):
+    server.s3().create_bucket(Bucket="large")
+    block = os.urandom(1 << 20)
+    with (tmp_path / "in").open("wb") as file:
+        for number in range(BIG_BYTES >> 20):
+            file.write(number.to_bytes(4, "big") + block[4:])
+    name = '{"Bucket": "large", "Key": "k"}'
+    most = measured(server, "s3.HeadBucket", '{"Bucket": "large"}') + BIG_BYTES // 2
+    assert measured(server, "s3.PutObject", name, "--body", tmp_path / "in") < most
+    assert measured(server, "s3.GetObject", name, "--output", tmp_path / "out") < most
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
+    assert server.s3().head_object(Bucket="large", Key="k")["ContentLength"] == BIG_BYTES
+    refused = maxiofs("invoke", "s3.GetObject", name, "--data-dir", server.data_dir)
+    assert refused.returncode == 2 and "--output" in refused.stderr
+
+
+def test_invoke_takes_a_body_from_standard_input_or_as_text(server, tmp_path):
+    server.s3().create_bucket(Bucket="bodies")
+    invoke(server, "s3.PutObject", {"Bucket": "bodies", "Key": "piped"}, "--body", "-", stdin="from a pipe")
+    invoke(server, "s3.PutObject", {"Bucket": "bodies", "Key": "text", "Body": "as text"})
+    told = invoke(server, "s3.GetObject", {"Bucket": "bodies", "Key": "piped", "Range": "bytes=5-"}, "--output", tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "a pipe" and told["Body"] == f"6 bytes in {tmp_path / 'out'}"
+    assert server.s3().get_object(Bucket="bodies", Key="text")["Body"].read() == b"as text"
+
+
+def test_invoke_calls_admin_functions_and_tells_of_the_root_it_made(data_dir):
+    done = maxiofs("invoke", "admin.version", "--json", "--data-dir", data_dir)
+    assert json.loads(done.stdout) == {"result": {"name": "MaxIOFS", "version": "0.1.0"}}
+    assert json.loads(done.stderr)["event"] == "root"
+    again = maxiofs("invoke", "admin.version", "--data-dir", data_dir)
+    assert '"name": "MaxIOFS"' in again.stdout and again.stderr == ""
 
 
 @pytest.mark.parametrize("arguments, code, sentence", [
-    (["s3.Echo", "{"], 2, "is not JSON"), (["s3.Echo", "[]"], 2, "must be a JSON object"), (["s3.Missing"], 2, "there is no function"),
-    (["s3.Refused"], 1, "NoSuchBucket: The specified bucket does not exist"), (["s3.Unreachable"], 3, "could not connect"),
-    (["s3.Bug"], 1, "Traceback"), (["s3.Echo", "{}", "--data-dir", "/nowhere/at/all"], 1, "there is no data folder"), ([], 2, "Usage"),
+    (["s3.GetObject", "{"], 2, "is not JSON"), (["s3.GetObject", "[]"], 2, "must be a JSON object"),
+    (["s3.Missing"], 2, "there is no function s3.Missing; known: admin.version, s3."),
+    (["s3.GetObject", '{"Bucket": "by-boto3", "Kei": "x"}'], 2, 'Missing required parameter in input: "Key"'),
+    (["s3.ListBuckets", "{}", "--body", __file__], 2, "s3.ListBuckets takes no body"),
+    (["s3.HeadBucket", '{"Bucket": "missing"}'], 1, "NoSuchBucket: The specified bucket does not exist"),
+    (["s3.CreateBucket", '{"Bucket": "No"}'], 1, "InvalidBucketName"),
+    (["s3.CreateBucket", '{"Bucket": "locked", "ObjectLockEnabledForBucket": true}'], 1, "NotImplemented"),
+    (["s3.ListBuckets", "{}", "--output", "/nowhere/out"], 1, "no Body"),
+    (["s3.ListBuckets", "{}", "--body", "/nowhere/at/all"], 2, "No such file"),
+    (["s3.ListBuckets", "{}", "--data-dir", "/nowhere/at/all"], 1, "there is no data folder"), ([], 2, "Missing argument"),
+    (["s3.ListBuckets", "{}", "--database-url", "postgresql://nobody@127.0.0.1:1/none?connect_timeout=2"], 3, "127.0.0.1"),
 ])
-def test_exit_codes_of_invoke(data_dir, arguments, code, sentence):
-    done = maxiofs("invoke", "--data-dir", data_dir, *arguments)
-    assert (done.returncode, sentence in done.stderr) == (code, True)
+def test_exit_codes_of_invoke(server, arguments, code, sentence):
+    """Each error is one JSON document on stderr with --json, and stdout stays empty."""
+    done = maxiofs("invoke", "--json", "--data-dir", server.data_dir, *arguments)
+    error = json.loads(done.stderr)
+    assert (done.returncode, done.stdout, error["exit_code"], sentence in error["error"][0]) == (code, "", code, True), error
 
 
-def test_run_starts_and_waits_with_progress(data_dir):
-    assert maxiofs("run", "sweep", "--data-dir", data_dir).stdout == "run sweep started\n"
-    done = maxiofs("run", "sweep", "--wait", "--data-dir", data_dir)
-    assert (done.returncode, done.stdout) == (0, "run sweep: done (why)\n") and "sweep: 2 of 2" in done.stderr
-    failed = maxiofs("run", "bad", "--wait", "--json", "--data-dir", data_dir)
-    assert (failed.returncode, json.loads(failed.stdout)["state"], failed.stderr) == (1, "failed", "")
+def test_errors_are_one_line_for_people(server):
+    done = maxiofs("invoke", "s3.HeadBucket", '{"Bucket": "missing"}', "--data-dir", server.data_dir)
+    assert (done.returncode, done.stderr) == (1, "maxiofs: NoSuchBucket: The specified bucket does not exist\n")
 
 
-def test_check_fails_when_something_is_wrong(data_dir):
-    done = maxiofs("check", "--data-dir", data_dir)
-    assert (done.returncode, done.stdout) == (1, "1 object has no bytes\n") and "check: 2 of 2, objects" in done.stderr
+def test_a_bug_shows_as_a_traceback(monkeypatch):
+    @click.command()
+    @with_settings
+    def broken(context):
+        raise KeyError("a bug")
+
+    for name in [name for name in os.environ if name.startswith("MAXIOFS_")]:
+        monkeypatch.delenv(name)
+    assert isinstance(CliRunner().invoke(broken, []).exception, KeyError)
+    told = CliRunner().invoke(broken, ["--json"])
+    assert told.exit_code == 1 and "Traceback" in json.loads(told.stderr)["error"][0]
+    assert Failure("x").exit_code == 1
+
+
+# ---- run, check, root ---------------------------------------------------------------------------------------------------------------
+
+
+def test_run_starts_and_waits_with_progress(server):
+    done = maxiofs("run", "sweep", "--wait", "--data-dir", server.data_dir)
+    assert (done.returncode, done.stdout.startswith("run "), ": done" in done.stdout) == (0, True, True), done.stderr
+    assert done.stderr.startswith("sweep: 0")
+    assert asked("run", "sweep", "--wait", "--data-dir", server.data_dir)["state"] == "done"
+
+
+def test_run_without_a_server_waits_and_a_failed_run_is_exit_code_1(data_dir, tmp_path):
+    started = asked("run", "sweep", "--data-dir", data_dir)
+    waiting = subprocess.Popen(command("run", "sweep", "--wait", "--data-dir", data_dir), env=environ(), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert waiting.stderr.readline() == "sweep: 0, waiting for a running server\n"
+    with sqlite3.connect(data_dir / "maxiofs.db", timeout=10) as database:
+        database.execute("UPDATE run SET state = 'failed', message = 'why', finished_ms = 1 WHERE id = ?", [started["run"]])
+    out, _ = waiting.communicate(timeout=PATIENCE_S)
+    assert (waiting.returncode, out) == (1, f"run {started['run']}: failed (why)\n")       # the unfinished run was joined
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["swepe"], "there is no workflow 'swepe': did you mean 'sweep'?"), (["sweep", "--input", "[]"], "--input must be a JSON object")])
+def test_run_refuses_what_it_does_not_know(data_dir, arguments, sentence):
+    done = maxiofs("run", *arguments, "--data-dir", data_dir)
+    assert done.returncode == 2 and sentence in done.stderr
+
+
+def test_check_reads_only_and_repairs_when_told(data_dir, tmp_path):
+    (tmp_path / "in").write_bytes(b"x" * 100_000)
+    for function, more in (("s3.CreateBucket", []), ("s3.PutObject", ["--body", str(tmp_path / "in")])):
+        arguments = '{"Bucket": "checked"' + (', "Key": "k"}' if more else "}")
+        asked("invoke", function, arguments, *more, "--data-dir", data_dir)
+    assert asked("check", "--deep", "--data-dir", data_dir)["ok"] is True
+    with sqlite3.connect(data_dir / "maxiofs.db", timeout=10) as database:
+        database.execute("UPDATE blob SET refs = 7")
+    for _ in range(2):      # the first one changed nothing
+        done = maxiofs("check", "--data-dir", data_dir)
+        assert done.returncode == 1 and "miscounted" in done.stdout and "check: " in done.stderr
     assert maxiofs("check", "--repair", "--data-dir", data_dir).returncode == 0
+    assert asked("check", "--data-dir", data_dir)["findings"] == []
+    next(file for file in (data_dir / "blobs").rglob("*") if file.is_file()).unlink()
+    done = maxiofs("check", "--repair", "--json", "--data-dir", data_dir)
+    assert done.returncode == 1 and json.loads(done.stdout)["ok"] is False and done.stderr == ""
+    lost = maxiofs("invoke", "s3.GetObject", '{"Bucket": "checked", "Key": "k"}', "--data-dir", data_dir)
+    assert lost.returncode == 1 and "missing or damaged" in lost.stderr
 
 
-def test_root_reset_prints_new_credentials(data_dir):
-    assert json.loads(maxiofs("root", "reset", "--json", "--data-dir", data_dir).stdout) == {
-        "access_key": "AKIANEW", "secret_key": "new-secret"}
-    done = maxiofs("root", "reset", "--data-dir", data_dir, MAXIOFS_ROOT_ACCESS_KEY="admin", MAXIOFS_ROOT_SECRET_KEY="0123456789")
-    assert done.returncode == 1 and "MAXIOFS_ROOT_ACCESS_KEY" in done.stderr
+def test_root_reset_replaces_the_credentials_of_a_running_server(server):
+    old = dict(server.event)
+    before = server.s3(old)
+    before.list_buckets()
+    made = asked("root", "reset", "--data-dir", server.data_dir)
+    with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+        before.list_buckets()
+    server.event |= made
+    for _ in range(6):      # both processes
+        assert server.s3().list_buckets()["Buckets"]
+    given = maxiofs("root", "reset", "--data-dir", server.data_dir, **GIVEN)
+    assert given.returncode == 1 and "MAXIOFS_ROOT_ACCESS_KEY" in given.stderr
 
 
-def test_version():
-    assert maxiofs("version").stdout.startswith("MaxIOFS 0.1.0 (python 3.")
-    assert json.loads(maxiofs("version", "--json").stdout)["maxiofs"] == "0.1.0"
-
-
-def test_folders_named_like_ours_do_not_get_in_the_way(tmp_path):
-    for name in ("scripts", "shared"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("raise SystemExit(99)")
-    assert maxiofs("version", cwd=tmp_path).returncode == 0
+def test_root_reset_needs_no_server(data_dir):
+    done = maxiofs("root", "reset", "--data-dir", data_dir)
+    assert done.returncode == 0 and "Access key  AKIA" in done.stdout and done.stderr == ""
+    assert maxiofs("root", "reset", "--data-dir", data_dir / "none").returncode == 1

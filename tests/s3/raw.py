@@ -91,7 +91,7 @@ class Raw:
                 lines.setdefault(name.lower(), []).append(" ".join(value.split()))
         names = ";".join(sorted(lines))
         path, _, query = target.partition("?")
-        pairs = sorted(pair if "=" in pair else pair + "=" for pair in query.split("&") if pair)
+        pairs = ["=".join(pair) for pair in sorted((pair.partition("=")[0], pair.partition("=")[2]) for pair in query.split("&") if pair)]
         canonical = "\n".join([
             method, path, "&".join(pairs), *(f"{name}:{','.join(lines[name])}" for name in sorted(lines)), "", names, sha256,
         ])

@@ -8,6 +8,9 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 import requests
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from tests.running import RunningServer
 from tests.s3.asking import etag, read, refused
@@ -77,7 +80,9 @@ def test_an_expired_link_is_AccessDenied(server, s3, bucket, version):
 
 @pytest.mark.parametrize("expires", [604801, 0, -1, 10**12])
 def test_a_link_lives_seven_days_at_most(server, bucket, expires):
-    answer = requests.get(presign(server, "get_object", "s3v4", expires, Bucket=bucket, Key="k"), timeout=10)
+    asked = AWSRequest("GET", f"{server.url}/{bucket}/k")
+    S3SigV4QueryAuth(Credentials(server.access_key, server.secret_key), "s3", server.region, expires=expires).add_auth(asked)
+    answer = requests.get(asked.url, timeout=10)
     assert answer.status_code in (400, 403), answer.text
     assert requests.get(presign(server, "get_object", "s3v4", 604800, Bucket=bucket, Key="k"), timeout=10).status_code == 404
 
@@ -194,7 +199,7 @@ def test_an_authorization_that_is_none_is_a_clear_error(raw: Raw, bucket, value)
     date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     headers = [("x-amz-date", date), ("x-amz-content-sha256", EMPTY_SHA256), ("Authorization", value)]
     answer = raw("GET", f"/{bucket}", headers, sign=False)
-    assert answer.status in (400, 403) and answer.code, answer
+    assert answer.status in (400, 403, 501) and answer.code, answer
 
 
 @pytest.mark.parametrize(("how", "codes"), [({"region": "eu-west-1"}, ("AuthorizationHeaderMalformed",)), ({"service": "ec2"}, ("AuthorizationHeaderMalformed", "SignatureDoesNotMatch"))])

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from shared.errors import AccessDenied, S3Error
-from shared.host.contract import Admission, Body, MemorySink, Refusal
+from shared.host.contract import Admission, Body, Lane, MemorySink, Refusal
 from shared.request import Reply, Request
 
 
@@ -88,8 +88,8 @@ class App:
         self.hold = threading.Event()
         self.hold_gate = threading.Event()
 
-    def slow(self, request: Request) -> bool:
-        return request.target.startswith("/slow")
+    def lane(self, request: Request) -> Lane:
+        return "slow" if request.target.startswith("/slow") else "fast"
 
     def refuse(self, request: Request | None, error: S3Error) -> Reply:
         self.refused.append((request, error))
@@ -113,7 +113,7 @@ class App:
             signed_chunks="HMAC" in streaming,
             trailers=streaming.endswith("-TRAILER"),
             decoded_length=int(decoded) if decoded else None,
-            slow=not request.target.startswith("/fast"),
+            lane="fast" if request.target.startswith("/fast") else "slow",
         )
 
     def _sink(self, fail_at: str | None, request: Request) -> FileSink:
