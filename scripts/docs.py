@@ -77,7 +77,7 @@ def _not_built(operations: dict[str, Operation], functions: dict[str, Function])
 def _headers() -> Iterator[str]:
     yield from (
         "## Request headers that are refused", "",
-        "On PUT, POST and DELETE a header that asks for a feature to come is `501 NotImplemented` with its name, never ignored.", "",
+        "A header that asks for a feature to come is answered `501 NotImplemented` with its name. None is silently ignored.", "",
         "| header | accepted values |", "| --- | --- |",
     )
     for name in sorted({*unbuilt._PREFIXES, *unbuilt._HARMLESS}):

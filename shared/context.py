@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shared.host.contract import Body
     from shared.identity import Generation, Principal
     from shared.meta.buckets import BucketInfo
-    from shared.protocol.model import Operation
+    from shared.protocol.codec import Operation
     from shared.protocol.target import Target
     from shared.registry import Function
     from shared.services import Services

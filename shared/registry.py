@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.protocol.model import Operation, load_model
+from shared.protocol.codec import Operation
+from shared.protocol.model import load_model
 
 if TYPE_CHECKING:
     from shared.context import Context

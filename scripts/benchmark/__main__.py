@@ -32,6 +32,14 @@ def operations_of(_: object, __: object, text: str) -> list[str]:
     return names
 
 
+def groups_of(_: object, __: object, text: str) -> list[str]:
+    """Names of groups of targets, checked."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in targets.GROUPS]:
+        raise click.BadParameter(f"unknown: {', '.join(unknown)}; there are {', '.join(targets.GROUPS)}")
+    return names
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("what", type=click.Choice(["compare", "ceiling", "targets"]), default="compare")
 @click.option("--endpoint", "urls", multiple=True, metavar="[NAME=]URL", help="a running server; repeatable, they are driven in turn")
@@ -44,12 +52,12 @@ def operations_of(_: object, __: object, text: str) -> list[str]:
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1, 600), help="of one measurement")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 50), help="medians are over these")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(1, 64), help="of our own server")
-@click.option("--rows", default="", metavar="WORDS", help="targets: only rows whose name has one of these words, with commas")
+@click.option("--rows", default="", metavar="GROUPS", callback=groups_of, help=f"targets: only some of {', '.join(targets.GROUPS)}")
 @click.option("--quick", is_flag=True, help="targets: with small objects and few keys, to try the tool; the figures mean nothing")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="write the figures here")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="draw them here (PNG, SVG, PDF)")
 def main(what: str, urls: tuple[str, ...], access_keys: tuple[str, ...], secret_keys: tuple[str, ...], region: str, own: bool,
-         operations: list[str], sizes: list[int], seconds: float, rounds: int, processes: int, rows: str, quick: bool,
+         operations: list[str], sizes: list[int], seconds: float, rounds: int, processes: int, rows: list[str], quick: bool,
          json_path: Path | None, plot_path: Path | None) -> None:
     """Measure S3 servers (compare), what this machine could do at most (ceiling), or our own targets (targets)."""
     try:
@@ -61,8 +69,7 @@ def main(what: str, urls: tuple[str, ...], access_keys: tuple[str, ...], secret_
     if what == "ceiling":
         ceiling.show(ceiling.measure(seconds, rounds, processes, report.progress), json_path, plot_path)
     elif what == "targets":
-        chosen = [word.strip().lower() for word in rows.split(",") if word.strip()]
-        missed = targets.show(targets.measure(seconds, rounds, processes, quick, chosen), json_path, plot_path)
+        missed = targets.show(targets.measure(seconds, rounds, processes, quick, rows), json_path, plot_path)
         raise SystemExit(1 if missed and not quick else 0)
     else:
         given = endpoints_of(urls, access_keys, secret_keys, region)

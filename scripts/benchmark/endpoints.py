@@ -42,6 +42,7 @@ class Endpoint:
     region: str = "us-east-1"
     pids: list[int] = field(default_factory=list)
     log: Path | None = None
+    supervisor: int = 0
 
     def store(self, bucket: str) -> S3Store:
         """An obstore client for one bucket."""
@@ -158,7 +159,7 @@ class OwnServer:
         except BaseException:
             self.__exit__()
             raise
-        return Endpoint("MaxIOFS", url, self._key, self._secret, pids=self._answering(), log=self._log)
+        return Endpoint("MaxIOFS", url, self._key, self._secret, pids=self._answering(), log=self._log, supervisor=self._up.pid)
 
     def __exit__(self, *_: object) -> None:
         up = self._up
@@ -186,13 +187,14 @@ class OwnServer:
     def _answering(self) -> list[int]:
         """The processes that answer S3 requests."""
         assert self._up is not None
-        found = []
-        for folder in Path("/proc").iterdir():
-            try:
-                if folder.name.isdigit() and (folder / "stat").read_text().rpartition(")")[2].split()[1] == str(self._up.pid):
-                    words = (folder / "cmdline").read_bytes().split(b"\0")
-                    if b"--process" in words and b"s3" in words:
-                        found.append(int(folder.name))
-            except OSError:
-                continue
-        return sorted(found)
+        return [pid for pid in children(self._up.pid) if b"\0s3\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that still run."""
+    return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def server_pids(endpoint: Endpoint) -> list[int]:
+    """Every process of our own server."""
+    return [endpoint.supervisor, *children(endpoint.supervisor)]

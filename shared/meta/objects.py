@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from peewee import JOIN
@@ -139,14 +140,22 @@ def _reading(model: Any, is_marker: Any, is_current: bool, with_data: bool) -> A
     return query.where((model.bucket_id == P("bucket_id")) & (model.key == P("key")))
 
 
-_current = {data: Statement(lambda data=data: _reading(Object, False, True, data)) for data in (True, False)}
-_newest = {
-    data: Statement(lambda data=data: _reading(Version, Version.is_marker, False, data).order_by(Version.seq).limit(1)) for data in (True, False)
-}
-_named = {
-    data: Statement(lambda data=data: _reading(Version, Version.is_marker, False, data).where(Version.version_id == P("version_id")))
-    for data in (True, False)
-}
+def _reading_newest(with_data: bool) -> Any:
+    return _reading(Version, Version.is_marker, False, with_data).order_by(Version.seq).limit(1)
+
+
+def _reading_named(with_data: bool) -> Any:
+    """In both tables by one statement: between two, the version may move from one table to the other and be seen in neither."""
+    wanted = P("version_id")
+    return (
+        _reading(Object, False, True, with_data).where(Object.version_id == wanted)
+        .union_all(_reading(Version, Version.is_marker, False, with_data).where(Version.version_id == wanted))
+    )
+
+
+_current = {data: Statement(partial(_reading, Object, False, True, data)) for data in (True, False)}
+_newest = {data: Statement(partial(_reading_newest, data)) for data in (True, False)}
+_named = {data: Statement(partial(_reading_named, data)) for data in (True, False)}
 
 
 def find(bucket_id: int, key: bytes, version_id: str | None = None, *, versioned: bool = True, with_data: bool = False) -> Found | None:
@@ -163,9 +172,6 @@ def find(bucket_id: int, key: bytes, version_id: str | None = None, *, versioned
         return None
     if version_id is not None:
         row = _named[with_data](conn, bucket_id=bucket_id, key=key, version_id=version_id).fetchone()
-        if row is None:     # it may have become the current one since we looked there
-            row = _current[with_data](conn, bucket_id=bucket_id, key=key).fetchone()
-            row = row if row and row[1] == version_id else None
     elif not row:
         row = _newest[with_data](conn, bucket_id=bucket_id, key=key).fetchone()
     return Found(*row) if row else None
@@ -263,10 +269,17 @@ def delete_many(bucket_id: int, wanted: list[Deletion], owner_id: int) -> list[D
     order = sorted(range(len(wanted)), key=lambda index: wanted[index].key)
     outcomes: dict[int, Deleted | S3Error] = {}
     for start in range(0, len(order), DELETES_PER_TRANSACTION):
-        with transaction() as conn:
-            for index in order[start:start + DELETES_PER_TRANSACTION]:
-                outcomes[index] = _try_delete(conn, bucket_id, wanted[index], owner_id)
+        chunk = order[start:start + DELETES_PER_TRANSACTION]
+        outcomes.update(zip(chunk, _delete_some(bucket_id, [wanted[index] for index in chunk], owner_id), strict=True))
     return [outcomes[index] for index in range(len(wanted))]
+
+
+@repeated
+def _delete_some(bucket_id: int, wishes: list[Deletion], owner_id: int) -> list[Deleted | S3Error]:
+    with transaction() as conn:
+        for wish in wishes:     # all keys first: a writer of one of them may wait for what deleting another one locks
+            lock_key(conn, bucket_id, wish.key)
+        return [_try_delete(conn, bucket_id, wish, owner_id) for wish in wishes]
 
 
 def _try_delete(conn: Any, bucket_id: int, wish: Deletion, owner_id: int) -> Deleted | S3Error:

@@ -91,7 +91,11 @@ def _find(query: Any) -> UploadInfo:
 
 
 def _info(row: Any) -> UploadInfo:
-    return UploadInfo(bytes(row[0]), row[1], bytes(row[2]), *row[3:6], json.loads(row[6] or "{}"), json.loads(row[7] or "{}"), *row[8:])
+    upload_id, bucket_id, key, owner_id, initiated_ms, storage_class, headers, metadata, algorithm, kind = row
+    return UploadInfo(
+        bytes(upload_id), bucket_id, bytes(key), owner_id, initiated_ms, storage_class, json.loads(headers or "{}"),
+        json.loads(metadata or "{}"), algorithm, kind,
+    )
 
 
 def _take(conn: Any, upload_id: bytes, exclusive: bool) -> UploadInfo:

@@ -75,7 +75,7 @@ def test_one_of_many_conditional_creates_wins(new_bucket, versioning):
     bucket = new_bucket(versioning=versioning)
     for round_ in range(10):
         key = b"key%d" % round_
-        results = together(*[lambda n=n: write(bucket, key, f"e{n}", condition=must_be_new) for n in range(THREADS)])
+        results = together(*[lambda n=n, k=key: write(bucket, k, f"e{n}", condition=must_be_new) for n in range(THREADS)])
         assert sorted(type(result).__name__ for result in results) == ["PreconditionFailed"] * (THREADS - 1) + ["Written"]
     assert Object.select().count() == 10 and Version.select().count() == 0
     check_consistency([bucket.id])
@@ -153,13 +153,13 @@ def test_a_busy_bucket_does_not_keep_its_configuration_waiting(bucket):
         time.sleep(0.3)
         started = time.monotonic()
         try:
-            for _ in range(3):
-                buckets.set_versioning(bucket, VERSIONING_ENABLED)
+            for step in range(6):
+                buckets.set_versioning(bucket, (VERSIONING_ENABLED, VERSIONING_SUSPENDED)[step % 2])
             return time.monotonic() - started
         finally:
             stop.set()
 
-    results = together(configure, *[lambda n=n: work(n) for n in range(6)])
+    results = together(configure, *[lambda n=n: work(n) for n in range(10)])
     assert not failures(results)
     assert results[0] < 5
 
@@ -214,6 +214,24 @@ def test_copies_crossing_each_other_end(bucket):
                     continue
 
     assert not failures(together(lambda: copy(b"a", b"b"), lambda: copy(b"b", b"a"), lambda: copy(b"a", b"b")))
+    check_consistency([bucket.id])
+
+
+def test_batches_of_deletes_against_writers_never_deadlock(bucket):
+    """A batch must have all its keys before it holds anything that a writer of one of them waits for."""
+    keys = [b"k%02d" % number for number in range(40)]
+
+    def write_all():
+        for key in (*keys, *reversed(keys)):
+            write(bucket, key)
+            write(bucket, keys[3], new_blob=None, size=0)
+
+    def delete_all():
+        for _ in range(6):
+            outcomes = objects.delete_many(bucket.id, [objects.Deletion(key) for key in reversed(keys)], 1)
+            assert [type(outcome).__name__ for outcome in outcomes] == ["Deleted"] * len(keys)
+
+    assert not failures(together(*[write_all] * 5, *[delete_all] * 3))
     check_consistency([bucket.id])
 
 
