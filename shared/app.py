@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from shared import health, metrics
+from shared import health, metrics, queue
 from shared.access_log import AccessLog
 from shared.auth.keys import new_access_key, new_secret
 from shared.auth.proxies import TrustedProxies
@@ -76,6 +76,7 @@ def build(settings: Settings) -> App:
     """Open an installation in this process. Raises what ``prepare`` raises."""
     made = prepare(settings)
     services = assemble(settings)
+    queue.configure(settings.queue_url, settings.data_dir)
     return App(services, made)
 
 
@@ -145,6 +146,7 @@ class App:
 
     def close(self) -> None:
         """Release files, locks and connections."""
+        queue.close()
         self.services.engine.close()
         database.dispose()
 

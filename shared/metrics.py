@@ -25,6 +25,7 @@ MAX_BUCKETS = 1000      # label values of bucket gauges; all others are summed a
 OTHER = "_other"
 
 _FILE_BYTES = 4 << 20   # sparse; a cell takes about 150 bytes of it
+_CLAIM_BYTES = 64 << 10
 _ENTRIES_AT = 8
 
 
@@ -76,19 +77,36 @@ class CellFile:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._map = mmap.mmap(-1, _FILE_BYTES) if path is None else self._open(path)
+        self._descriptor = -1
+        self._map = self._open(path) if path else mmap.mmap(-1, _FILE_BYTES)
         self._used = max(_ENTRIES_AT, struct.unpack_from("i", self._map)[0])
+        self._claimed = self._used
         self._cells = dict(self._entries())
 
-    @staticmethod
-    def _open(path: Path) -> mmap.mmap:
-        if not path.exists():
-            fresh = path.with_suffix(".new")        # a reader must not meet an empty file
-            fresh.write_bytes(bytes(_ENTRIES_AT))
-            os.truncate(fresh, _FILE_BYTES)
-            fresh.rename(path)
-        with path.open("r+b") as file:
-            return mmap.mmap(file.fileno(), 0)
+    def _open(self, path: Path) -> mmap.mmap:
+        try:
+            if not path.exists():
+                fresh = path.with_suffix(".new")        # a reader must not meet an empty file
+                fresh.write_bytes(bytes(_ENTRIES_AT))
+                os.truncate(fresh, _FILE_BYTES)
+                fresh.rename(path)
+            self._descriptor = os.open(path, os.O_RDWR)
+            return mmap.mmap(self._descriptor, 0)
+        except OSError:         # a full disk is no reason not to start
+            return mmap.mmap(-1, _FILE_BYTES)
+
+    def _claim(self, end: int) -> bool:
+        """Have the disk set aside what lies before ``end``: to touch a page it has no room for would kill the process."""
+        if end > len(self._map):
+            return False
+        if end > self._claimed and self._descriptor >= 0 and hasattr(os, "posix_fallocate"):
+            try:
+                claimed = min(end + _CLAIM_BYTES, len(self._map))
+                os.posix_fallocate(self._descriptor, 0, claimed)
+            except OSError:
+                return False
+            self._claimed = claimed
+        return True
 
     def cell(self, metric: str, sample: str, labels: dict[str, str], about: str) -> Cell:
         """The cell of this name, new (0.0) or as an earlier process of the same slot left it."""
@@ -97,7 +115,7 @@ class CellFile:
             padded = key + b" " * (8 - (len(key) + 4) % 8)
             entry = struct.pack("i", len(key)) + padded + bytes(16)
             end = self._used + len(entry)
-            if end > len(self._map):
+            if not self._claim(end):
                 return array("d", [0.0])        # counted, but seen by nobody: better than a failing request
             self._map[self._used:end] = entry
             self._cells[key] = self._view(end - 16)

@@ -13,6 +13,7 @@ from tests.running import RunningServer
 # Tests must not pick up an operator's own settings or credentials.
 for name in [name for name in os.environ if name.startswith(("AWS_", "MAXIOFS_"))]:
     del os.environ[name]
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 

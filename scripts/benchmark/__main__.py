@@ -56,7 +56,7 @@ def groups_of(_: object, __: object, text: str) -> list[str]:
 @click.option("--quick", is_flag=True, help="targets: with small objects and few keys, to try the tool; the figures mean nothing")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="write the figures here")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="draw them here (PNG, SVG, PDF)")
-def main(what: str, urls: tuple[str, ...], access_keys: tuple[str, ...], secret_keys: tuple[str, ...], region: str, own: bool,
+def main(*, what: str, urls: tuple[str, ...], access_keys: tuple[str, ...], secret_keys: tuple[str, ...], region: str, own: bool,
          operations: list[str], sizes: list[int], seconds: float, rounds: int, processes: int, rows: list[str], quick: bool,
          json_path: Path | None, plot_path: Path | None) -> None:
     """Measure S3 servers (compare), what this machine could do at most (ceiling), or our own targets (targets)."""

@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from scripts.benchmark.endpoints import ROOT, cpu_s
-from shared.host.contract import Admission, Body, Refusal
+from shared.host.contract import Admission, Body, Lane, Refusal
 from shared.host.server import create_server
 from shared.request import Reply, Request
+from shared.settings import BY_NAME
 
 HEADERS = [("Content-Type", "application/octet-stream"), ("ETag", '"d41d8cd98f00b204e9800998ecf8427e"')]
 SMALL = bytes(range(256)) * 16
 BLOCK_BYTES = 256 * 1024
-FAST, SLOW = 2, 16      # the lanes of shared.settings
+LANES = {name: BY_NAME[f"threads_{name}"].default for name in ("fast", "write", "slow")}
 
 
 class BareApplication:
@@ -38,9 +39,9 @@ class BareApplication:
         self._path = path
         self._size = path.stat().st_size if path else 0
 
-    def slow(self, request: Request) -> bool:
+    def lane(self, request: Request) -> Lane:
         """Everything is short."""
-        return False
+        return "fast"
 
     def admit(self, request: Request) -> Admission | Refusal:
         """Nothing is taken."""
@@ -111,7 +112,7 @@ def main(kind: str, fd: str, path: str) -> None:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if kind in ("app", "file"):
-        server: Any = create_server(BareApplication(file), [listening], fast=FAST, slow=SLOW)  # type: ignore[arg-type]
+        server: Any = create_server(BareApplication(file), [listening], **LANES)
     else:
         import waitress
 

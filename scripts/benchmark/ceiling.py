@@ -112,4 +112,5 @@ def show(rows: list[Row], json_path: Path | None, plot_path: Path | None) -> Non
         found = [{"what": name, "figure": figure, "unit": unit} for name, figure, unit, _ in rows]
         report.write_json(json_path, {"machine": report.machine(), "ceilings": found})
     if plot_path:
-        report.bars(plot_path, [f"{name}, {unit}" for name, _, unit, _ in rows], ["this machine"], [("ceilings", [[row[1] for row in rows]])])
+        figures = [[figure for _, figure, _, _ in rows]]
+        report.bars(plot_path, [f"{name}, {unit}" for name, _, unit, _ in rows], ["this machine"], [("ceilings", figures)])

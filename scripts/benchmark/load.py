@@ -147,7 +147,7 @@ def hangs(url: str, targets: list[str], seconds: float) -> Outcome:
     return [], 0, 0
 
 
-def clients(endpoint: dict[str, Any], bucket: str, operation: str, keys: list[str], size: int, threads: int, tag: str,
+def clients(*, endpoint: dict[str, Any], bucket: str, operation: str, keys: list[str], size: int, threads: int, tag: str,
             seconds: float) -> Outcome:
     """``threads`` threads of obstore, each doing one operation after the other."""
     import obstore
@@ -193,7 +193,7 @@ def _each(items: Iterable[str], one: Callable[[str], int], seconds: float) -> Ou
             begun = time.perf_counter()
             try:
                 sizes.append(one(item))
-            except Exception as error:  # noqa: BLE001 - counted, and the first one is shown
+            except Exception as error:      # counted, and the first one is shown
                 errors.append(f"{type(error).__name__}: {error}")
                 time.sleep(0.05)
             latencies.append(time.perf_counter() - begun)

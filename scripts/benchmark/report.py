@@ -80,14 +80,18 @@ def plot_matrix(path: Path, results: dict[Case, list[Sample]], names: list[str])
     ])
 
 
-def bars(path: Path, labels: list[str], names: list[str], panels: list[tuple[str, list[list[float]]]], *, line: float | None = None) -> None:
+Panel = tuple[str, list[list[float]]]       # its title, and the values of each name
+
+
+def bars(path: Path, labels: list[str], names: list[str], panels: list[Panel], *, line: float | None = None) -> None:
     """Horizontal bars in panels side by side, one group for each label, one bar in it for each name."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels) + 2, 1.5 + 0.32 * len(labels) * len(names)), squeeze=False, sharey=True)
+    inches = (6 * len(panels) + 2, 1.5 + 0.32 * len(labels) * len(names))
+    figure, axes = plt.subplots(1, len(panels), figsize=inches, squeeze=False, sharey=True)
     for axis, (title, series) in zip(axes[0], panels, strict=True):
         for place, (name, values) in enumerate(zip(names, series, strict=True)):
             height = 0.8 / len(names)

@@ -103,7 +103,8 @@ def copies(bench: Bench) -> list[Row]:
             completed_ms.append(_complete(endpoint, f"many-{turn}", _parts(endpoint, f"many-{turn}", "part-5", parts)) * 1e3)
     return [
         at_most("CopyObject of 5 GiB", 50, median(took_ms[1:]), "ms", whole),
-        at_most("CompleteMultipartUpload of 1,000 parts", 200, median(completed_ms), "ms", f"worst {max(completed_ms):.0f} ms, as the client sees it"),
+        at_most("CompleteMultipartUpload of 1,000 parts", 200, median(completed_ms), "ms",
+                f"worst {max(completed_ms):.0f} ms, as the client sees it"),
     ]
 
 

@@ -69,4 +69,5 @@ def at_least(name: str, wanted: float, ratios: list[float], reached: str, agains
 
 def at_most(name: str, wanted: float, reached: float, unit: str, detail: str = "") -> Row:
     """A row whose figure must be at most ``wanted``."""
-    return Row(name, f"≤ {wanted:g} {unit}", f"{reached:.3g} {unit}", wanted / reached if reached else float("inf"), reached <= wanted, detail)
+    ratio = wanted / reached if reached else float("inf")
+    return Row(name, f"≤ {wanted:g} {unit}", f"{reached:.3g} {unit}", ratio, reached <= wanted, detail)

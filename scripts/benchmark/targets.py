@@ -47,6 +47,6 @@ def show(rows: list[Row], json_path: Path | None, plot_path: Path | None) -> int
     if json_path:
         report.write_json(json_path, {"machine": report.machine(), "targets": [asdict(row) for row in rows]})
     if plot_path:
-        report.bars(plot_path, [row.name for row in rows], ["reached"], [("of the target (1 is met)", [[min(row.ratio, 5) for row in rows]])],
-                    line=1.0)
+        shares = [[min(row.ratio, 5) for row in rows]]
+        report.bars(plot_path, [row.name for row in rows], ["reached"], [("share of the target (1 is met)", shares)], line=1.0)
     return sum(not row.passed for row in rows)

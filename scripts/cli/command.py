@@ -92,6 +92,8 @@ def _fail(error: Exception, as_json: bool) -> NoReturn:
         messages, code = [str(error)], error.exit_code
     elif names & _UNREACHABLE_NAMES:
         messages, code = [str(error).strip() or type(error).__name__], UNREACHABLE
+        if error.__cause__ is not None:     # what clients of the server are not told, its operator wants to know
+            messages[0] += f" ({error.__cause__})"
     elif names & _DAMAGED_NAMES:
         messages, code = [f"stored bytes are missing or damaged: {error} (try: maxiofs check)"], FAILED
     elif isinstance(error, (StartError, OSError)) or "NewerDatabase" in names:

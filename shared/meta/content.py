@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import psycopg
 from peewee import JOIN, Case, SqliteDatabase, Value, fn
 
+from shared.errors import ServiceUnavailable
 from shared.meta.models import Blob, Part, Segment, db
 from shared.meta.statement import P, Statement
 
@@ -57,7 +60,14 @@ _release_blob = Statement(
 
 
 def add_blob(connection: Any, blob: NewBlob, now_ms: int) -> None:
-    """Record a new blob with one reference."""
+    """Record a new blob with one reference. Raises ServiceUnavailable when its bytes lay so long that the sweeper has claimed them."""
+    try:
+        _insert(connection, blob, now_ms)
+    except (sqlite3.IntegrityError, psycopg.errors.UniqueViolation) as error:
+        raise ServiceUnavailable("The upload took too long to be recorded. Please send it again.") from error
+
+
+def _insert(connection: Any, blob: NewBlob, now_ms: int) -> None:
     _insert_blob(
         connection, id=blob.id, size=blob.size, now_ms=now_ms, data=blob.data, codec=blob.codec, algorithm=blob.algorithm, chunk=blob.chunk
     )

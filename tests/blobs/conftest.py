@@ -39,18 +39,3 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small filesystem needs root")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def put(engine: BlobEngine, data: bytes) -> bytes:
-    staged = engine.stage(len(data))
-    staged.write(data)
-    return staged.commit()
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def files(folder: Path) -> list[str]:
-    """Every file below, as paths relative to the folder; lock files left out."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "lock")

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import descriptors, files, put
+from blob_files import descriptors, files, put
 
 from shared.blobs import space, staging
 from shared.blobs.disk import DiskEngine

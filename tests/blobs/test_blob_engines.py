@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from conftest import put
+from blob_files import put
 
 from shared.blobs.engine import BlobCorrupt, BlobEngine, BlobMissing, Span, new_blob_id, walk_order
 from shared.blobs.memory import MemoryEngine

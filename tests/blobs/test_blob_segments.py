@@ -1,7 +1,7 @@
 """Segments read as one file: any segments, any span, any reads."""
 
 import pytest
-from conftest import descriptors, put
+from blob_files import descriptors, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from waitress.buffers import ReadOnlyFileBasedBuffer

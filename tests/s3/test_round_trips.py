@@ -71,11 +71,11 @@ def test_random_arguments_get_a_clear_answer(server, s3, name):
         except ClientError as error:
             told = error.response
             status = told["ResponseMetadata"]["HTTPStatusCode"]
-            assert status < 500 or told["Error"]["Code"] == "NotImplemented", (arguments, told)
+            assert status < 500 or status == 501, (arguments, told)
             assert told["ResponseMetadata"]["HTTPHeaders"]["x-amz-request-id"]
             if not name.startswith("Head") and status >= 400:
                 assert told["Error"]["Code"] not in (str(status), "InternalError"), (arguments, told)
-        except (botocore.exceptions.ParamValidationError, botocore.exceptions.UnsupportedSignatureVersionError):
+        except (botocore.exceptions.ParamValidationError, botocore.exceptions.FlexibleChecksumError):
             pass            # boto3 itself would not send that
         else:
             assert reply["ResponseMetadata"]["RequestId"]
@@ -88,7 +88,7 @@ def test_random_arguments_get_a_clear_answer(server, s3, name):
 
 
 @given(metadata=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True), st.from_regex(r"([!-~]([ -~]{0,30}[!-~])?)?", fullmatch=True), max_size=5),
-       headers=st.fixed_dictionaries({}, optional={name: WORDS for name in ("ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage")}),
+       headers=st.fixed_dictionaries({}, optional=dict.fromkeys(("ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage"), WORDS)),
        body=st.binary(max_size=3000))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_put_is_got(s3, bucket, metadata, headers, body):

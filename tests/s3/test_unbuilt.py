@@ -31,10 +31,7 @@ def names(built: bool) -> list[str]:
 
 
 def test_the_built_ones_are_those_of_the_issue():
-    assert set("""ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject DeleteObjects
-        CopyObject GetObjectAttributes ListObjects ListObjectsV2 ListObjectVersions GetBucketVersioning PutBucketVersioning
-        CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts
-        ListMultipartUploads""".split()) <= BUILT
+    assert set(["ListBuckets", "CreateBucket", "HeadBucket", "DeleteBucket", "GetBucketLocation", "PutObject", "GetObject", "HeadObject", "DeleteObject", "DeleteObjects", "CopyObject", "GetObjectAttributes", "ListObjects", "ListObjectsV2", "ListObjectVersions", "GetBucketVersioning", "PutBucketVersioning", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "AbortMultipartUpload", "ListParts", "ListMultipartUploads"]) <= BUILT
 
 
 @pytest.mark.parametrize("name", names(built=False))

@@ -1,14 +1,16 @@
 """The doorbell: never in the way of a request, and no more than a doorbell."""
 
-import importlib.util
+import contextlib
 import json
 import logging
+import shutil
+import socket
 import sqlite3
 import stat
+import subprocess
 import time
 
 import pytest
-from huey.exceptions import ConfigurationError
 
 from shared import queue
 from shared.meta import runs
@@ -100,11 +102,35 @@ def test_ringing_without_a_queue_is_nothing():
         queue.doorbell()
 
 
-def test_redis_without_its_driver_is_a_clear_error(tmp_path):
-    if importlib.util.find_spec("redis"):
-        pytest.skip("the driver is here")
-    with pytest.raises(ConfigurationError, match="redis"):
-        _ = queue.Doorbell("redis://127.0.0.1", tmp_path).huey
+@pytest.fixture
+def redis_url(tmp_path):
+    if not (program := shutil.which("redis-server")):
+        pytest.skip("redis-server is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def test_a_ring_goes_through_redis(redis_url, tmp_path):
+    queue.configure(redis_url, tmp_path)
+    try:
+        queue.ring(7)
+        assert queue.flush()
+        assert queue.doorbell().huey.pending_count() == 1
+        assert queue.doorbell().huey.dequeue().args == [7]
+    finally:
+        queue.close()
 
 
 def test_an_unknown_kind_of_queue_is_refused(tmp_path):
