@@ -56,7 +56,7 @@ class _Check:
         self._done, self._total = 0, 0
 
     def run(self, deep: bool) -> Report:
-        tables = ("object", "version", "segment", "part", "blob", "blob")     # blobs once as rows, once as files
+        tables = ("object", "version", "segment", "part", "blob", "blob", *(("object", "version") if deep else ()))     # blobs and files
         self._total = sum(recount.query(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables)  # noqa: S608 - names
         self._read_buckets()
         for page in recount.objects():

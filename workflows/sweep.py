@@ -23,7 +23,7 @@ from workflows.registry import Next, Run, workflow
 
 log = logging.getLogger(__name__)
 
-FREED_DELAY_S = 60      # readers that know a blob's id may open it so long after its last reference is gone
+FREED_DELAY_S = 600     # how long readers that know a blob's id may still open it: a slow download of a deleted object goes on so long
 PAGE_ROWS = 100
 PAGE_FILES = 500        # only looked at; seldom is one written about
 WALK = "sweep.files"    # when the files were last walked, in the schedule

@@ -87,11 +87,11 @@ def _hops(*tables: str) -> Text:
 
     def first(lower: str) -> str:
         one = "(SELECT key FROM {} WHERE bucket_id = :bucket_id AND key >= {} AND key < :upper ORDER BY key LIMIT 1)"
-        halves = " UNION ALL ".join(f"SELECT key FROM {one.format(table, lower)} AS first_{table}" for table in tables)
-        return f"(SELECT key FROM ({halves}) AS firsts ORDER BY key LIMIT 1)"
+        halves = " UNION ALL ".join(f"SELECT key FROM {one.format(table, lower)} AS first_{table}" for table in tables)  # noqa: S608 - own names only, values are parameters
+        return f"(SELECT key FROM ({halves}) AS firsts ORDER BY key LIMIT 1)"  # noqa: S608
 
     return Text(
-        f"WITH RECURSIVE hop(key) AS (SELECT {first(':lower')} UNION ALL SELECT {first(behind)} FROM hop WHERE {found} > 0) "
+        f"WITH RECURSIVE hop(key) AS (SELECT {first(':lower')} UNION ALL SELECT {first(behind)} FROM hop WHERE {found} > 0) "  # noqa: S608
         "SELECT key FROM hop WHERE key IS NOT NULL LIMIT :limit"
     )
 

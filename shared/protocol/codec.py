@@ -108,25 +108,6 @@ class Operation:
             self._read_body(body, out)
         return out
 
-    def lines_of(self, arguments: Mapping[str, Any]) -> tuple[dict[str, str], list[tuple[str, str]]]:
-        """The way back: the query and headers a client would send for these arguments (values as JSON or boto3 has them)."""
-        query: dict[str, str] = {}
-        headers: list[tuple[str, str]] = []
-        for name, member in self._input["members"].items():
-            value, where = arguments.get(name), member.get("location")
-            if value is None or where not in ("querystring", "header", "headers"):
-                continue
-            wire_name, to_text = member.get("locationName", name), scalars.formatter(self._shapes[member["shape"]], "rfc822")
-            if where == "headers":
-                headers += [(wire_name + key, header_text(str(text))) for key, text in value.items()]
-                continue
-            text = to_text(value) if to_text and not isinstance(value, str) else str(value)
-            if where == "header":
-                headers.append((wire_name, header_text(text)))
-            else:
-                query[wire_name] = text
-        return query, headers
-
     def _read_body(self, body: bytes, out: dict[str, Any]) -> None:
         payload = self._payload
         if self._payload_kind == "string":

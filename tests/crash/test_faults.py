@@ -100,6 +100,7 @@ def test_full_disk(tmp_path: Path) -> None:
             assert ask("DELETE", f"/full/{key}").status == 204
         sweep(server)
         (disk / "filler").unlink()
+        time.sleep(0.2)         # how long a process believes what it saw of the disk
         assert ask("PUT", "/full/again", (), LARGE).status == 200
         assert eventually(lambda: ready(server) == 200, 5)
         assert ask("GET", f"/full/{stored[-1]}").body == LARGE
@@ -133,6 +134,7 @@ def test_a_disk_that_somebody_else_filled(tmp_path: Path) -> None:
         assert ready(server) == 503
         filler.unlink()
         assert eventually(lambda: ready(server) == 200, 5)
+        time.sleep(0.2)         # how long a process believes what it saw of the disk
         assert ask("PUT", "/full/after", (), LARGE).status == 200
         assert ask("DELETE", "/full/large0").status == 204
         sweep(server)

@@ -203,7 +203,7 @@ def test_no_process_outlives_up_and_the_next_one_starts_at_once(up, data_dir):
         running = up("--listen", address).ready()       # after SIGKILL its children may still be on their way out
         cpu_s = sum(map(cpu_time_s, processes(data_dir)))
         print(f"start after {number.name}: {running.took_s:.2f} s, {cpu_s:.2f} s of the processors")
-        assert cpu_s < 9        # under 3 s by the clock on two cores with nothing else to do; how busy they are is not ours to test
+        assert cpu_s < 9        # about 3 is usual; time by the clock says more about what else the machine does
         assert "access_key" not in running.event and made["secret_key"] not in running.log.read_text()
         running.s3(made).head_bucket(Bucket="kept")
         wait_until(lambda: len(processes(data_dir)) == 5, 5)
