@@ -80,12 +80,12 @@ def _headers() -> Iterator[str]:
         "A header that asks for a feature to come is answered `501 NotImplemented` with its name. None is silently ignored.", "",
         "| header | accepted values |", "| --- | --- |",
     )
-    for name in sorted({*unbuilt._PREFIXES, *unbuilt._HARMLESS}):
-        prefix = "…" if name in unbuilt._PREFIXES else ""
-        values = ", ".join(f"`{value}`" if value else "empty" for value in sorted(unbuilt._HARMLESS.get(name, ()))) or "none"
+    for name in sorted({*unbuilt.PREFIXES, *unbuilt.HARMLESS}):
+        prefix = "…" if name in unbuilt.PREFIXES else ""
+        values = ", ".join(f"`{value}`" if value else "empty" for value in sorted(unbuilt.HARMLESS.get(name, ()))) or "none"
         yield f"| `{name}{prefix}` | {values} |"
-    yield f"| `x-amz-acl` | {_words(unbuilt._OWNERS_ONLY)}; else `AccessControlListNotSupported` |"
-    yield f"| `x-amz-storage-class` | {_words(unbuilt._STORAGE_CLASSES)}; else `InvalidStorageClass` |"
+    yield f"| `x-amz-acl` | {_words(unbuilt.OWNERS_ONLY)}; else `AccessControlListNotSupported` |"
+    yield f"| `x-amz-storage-class` | {_words(unbuilt.STORAGE_CLASSES)}; else `InvalidStorageClass` |"
     yield ""
 
 

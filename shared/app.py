@@ -6,13 +6,14 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from shared import health, metrics, queue
 from shared.access_log import AccessLog
 from shared.auth.keys import new_access_key, new_secret
 from shared.auth.proxies import TrustedProxies
-from shared.auth.sealing import MasterKey
+from shared.auth.sealing import KeyUnusable, MasterKey, SealBroken
 from shared.blobs.disk import DiskEngine
 from shared.host import manifest
 from shared.host.flask_host import FunctionHost
@@ -43,7 +44,20 @@ def prepare(settings: Settings) -> tuple[str, str] | None:
             _keep_given(master_key, root, key, settings.root_access_key, settings.root_secret_key)
         elif key is None:
             return issue_root_key(master_key)
+        else:
+            _check_master_key(master_key, key)
     return None
+
+
+def _check_master_key(master_key: MasterKey, key: people.KeyInfo) -> None:
+    """Refuse to start with a key that does not open what is stored: every signed request would fail. Raises KeyUnusable."""
+    try:
+        master_key.open(key.sealed_secret, key.id.encode())
+    except SealBroken:
+        raise KeyUnusable(
+            "The master key does not open the stored secrets. Put the right master.key back, or make new root credentials "
+            "with `maxiofs root reset`."
+        ) from None
 
 
 def open_master_key(settings: Settings) -> MasterKey:
@@ -53,8 +67,10 @@ def open_master_key(settings: Settings) -> MasterKey:
 
 def _keep_given(master_key: MasterKey, root: people.PrincipalInfo, key: people.KeyInfo | None, access_key: str, secret: str) -> None:
     """Make the given pair root's only one, unless it is already."""
-    if key and key.id == access_key and master_key.open(key.sealed_secret, key.id.encode()) == secret.encode():
-        return
+    if key and key.id == access_key:
+        with suppress(SealBroken):
+            if master_key.open(key.sealed_secret, key.id.encode()) == secret.encode():
+                return
     people.replace_key(root.id, access_key, master_key.seal(secret.encode(), access_key.encode()))
 
 
@@ -67,7 +83,10 @@ def issue_root_key(master_key: MasterKey) -> tuple[str, str]:
 
 def reset_root(settings: Settings) -> tuple[str, str]:
     """Issue new root credentials and return (access key, secret)."""
-    made = prepare(settings)
+    try:
+        made = prepare(settings)
+    except KeyUnusable:     # the old secrets are lost anyway: that is what this command is for
+        made = None
     with database.session():
         return made or issue_root_key(open_master_key(settings))
 

@@ -10,7 +10,14 @@ from shared.auth.model import Payload, Seed
 from shared.auth.streaming import ChunkVerifier
 from shared.blobs.engine import Staged
 from shared.context import Context
-from shared.errors import EntityTooLarge, IncompleteBody, InvalidArgument, MaxMessageLengthExceeded, MissingContentLength, SignatureDoesNotMatch
+from shared.errors import (
+    EntityTooLarge,
+    IncompleteBody,
+    InvalidArgument,
+    MaxMessageLengthExceeded,
+    MissingContentLength,
+    SignatureDoesNotMatch,
+)
 from shared.host.contract import MAX_BODY_BYTES, Admission, Body, MemorySink, Sink
 from shared.protocol.checksums import ALGORITHMS, DEFAULT_ALGORITHM, BodyDigests, verify_small
 from shared.registry import DOCUMENT_BYTES

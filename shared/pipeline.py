@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-
 from shared import health, intake
 from shared.access_log import request_id
 from shared.auth import engine as permissions

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
-from shared.blobs.engine import BlobEngine, BlobMissing, Staged, new_blob_id
+from shared.blobs.engine import BlobCorrupt, BlobEngine, BlobMissing, Staged, new_blob_id
 from shared.blobs.files import BlobFile
 from shared.blobs.segments import Segment, open_segments
 from shared.errors import S3Error, ServiceUnavailable, SlowDown
@@ -123,7 +123,7 @@ class Store:
             source = find()
             try:
                 return source, attempt(source)
-            except objects.SourceGone:
+            except (objects.SourceGone, BlobMissing):
                 continue
         raise SlowDown("The copy source changes too fast. Please try again.")
 
@@ -134,9 +134,12 @@ class Store:
 
         Raises BlobMissing before any byte is read when the first blob or a part of the list is gone, BlobCorrupt when it does not verify.
         """
-        pieces = [_segment(located) for located in found.located(first, last)]
+        try:
+            pieces = [_segment(located) for located in found.located(first, last)]
+        except objects.SourceGone as error:
+            raise BlobMissing(f"parts of version {found.version_id}") from error
         if sum(piece.length for piece in pieces) != last + 1 - first:
-            raise BlobMissing(f"parts of {found.version_id}")
+            raise BlobCorrupt(f"the parts of version {found.version_id} do not add up")
         return open_segments(self.engine, pieces)
 
 

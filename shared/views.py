@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from shared.context import Context
 from shared.errors import InvalidArgument, MethodNotAllowed, NoSuchKey, NoSuchVersion

@@ -40,7 +40,12 @@ class RunningServer:
     """
 
     def __init__(
-        self, *, database_url: str = "", processes: int = 2, environ: Mapping[str, str] | None = None, data_dir: Path | None = None,
+        self,
+        *,
+        database_url: str = "",
+        processes: int = 2,
+        environ: Mapping[str, str] | None = None,
+        data_dir: Path | None = None,
         listen: str = "127.0.0.1:0",
     ) -> None:
         self._own_folder = data_dir is None
@@ -50,11 +55,15 @@ class RunningServer:
         self.url = self.console_url = ""
         self._listen = listen
         self._process: subprocess.Popen[bytes] | None = None
-        self._clients: dict[str, BaseClient] = {}       # making one takes half a second
+        self._clients: dict[str, BaseClient] = {}  # making one takes half a second
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("MAXIOFS_", "AWS_"))}
         self._environ = ours | {
-            "MAXIOFS_ROOT_ACCESS_KEY": ACCESS_KEY, "MAXIOFS_ROOT_SECRET_KEY": SECRET_KEY, "MAXIOFS_PROCESSES": str(processes),
-            "MAXIOFS_DRAIN_TIMEOUT_S": "10", **({"MAXIOFS_DATABASE_URL": database_url} if database_url else {}), **(environ or {}),
+            "MAXIOFS_ROOT_ACCESS_KEY": ACCESS_KEY,
+            "MAXIOFS_ROOT_SECRET_KEY": SECRET_KEY,
+            "MAXIOFS_PROCESSES": str(processes),
+            "MAXIOFS_DRAIN_TIMEOUT_S": "10",
+            **({"MAXIOFS_DATABASE_URL": database_url} if database_url else {}),
+            **(environ or {}),
         }
 
     @property
@@ -92,8 +101,19 @@ class RunningServer:
 
     def start(self) -> None:
         """Start it and wait until it is ready to serve. Raises RuntimeError with its log when it is not."""
-        command = [sys.executable, "-m", "scripts.cli", "up", "--data-dir", str(self.data_dir), "--listen", self._listen,
-                   "--console-listen", "127.0.0.1:0", "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "scripts.cli",
+            "up",
+            "--data-dir",
+            str(self.data_dir),
+            "--listen",
+            self._listen,
+            "--console-listen",
+            "127.0.0.1:0",
+            "--json",
+        ]
         offset = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -108,6 +128,7 @@ class RunningServer:
             ready = next((line for line in self._json_lines(offset) if line.get("event") == "ready"), None)
         self.url, self.console_url = ready["s3_url"], ready["console_url"]
         self._wait_until_ready(deadline)
+        assert self.pid in self.processes(), "the check for processes left behind would see nothing"
 
     def _wait_until_ready(self, deadline: float) -> None:
         local = self.url if urlsplit(self.url).hostname == "127.0.0.1" else self.console_url
@@ -194,8 +215,16 @@ class RunningServer:
                 raise LookupError(f"no line for request {request_id}")
             time.sleep(0.02)
 
-    def client(self, service: str = "s3", *, endpoint: str = "", verify: str | bool = True, anonymous: bool = False,
-               credentials: tuple[str, str] | None = None, **config: Any) -> BaseClient:
+    def client(
+        self,
+        service: str = "s3",
+        *,
+        endpoint: str = "",
+        verify: str | bool = True,
+        anonymous: bool = False,
+        credentials: tuple[str, str] | None = None,
+        **config: Any,
+    ) -> BaseClient:
         """A boto3 client as a user would make it, path style, Signature Version 4, no retries unless ``config`` says otherwise."""
         asked = repr((service, endpoint or self.url, verify, anonymous, credentials, self.region, config))
         if asked in self._clients:

@@ -5,7 +5,13 @@ import binascii
 from typing import Any
 
 from shared.context import Context
-from shared.errors import BucketAlreadyExists, BucketAlreadyOwnedByYou, IllegalLocationConstraintException, InvalidArgument, NotImplementedS3
+from shared.errors import (
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    IllegalLocationConstraintException,
+    InvalidArgument,
+    NotImplementedS3,
+)
 from shared.meta import buckets
 from shared.protocol.names import check_bucket_name
 from shared.registry import s3

@@ -76,7 +76,7 @@ def _version_position(ctx: Context, key_marker: str, version_marker: str) -> lis
             "A version-id marker cannot be specified without a key marker.", ArgumentName="version-id-marker", ArgumentValue=version_marker
         )
     at = objects.find(ctx.bucket.id, key, version_marker, versioned=True)
-    return key, at.seq if at else listing.BEFORE_ALL_VERSIONS
+    return key, at.seq if at else listing.BEFORE_ALL
 
 
 def _current(ctx: Context, after: bytes) -> Found:

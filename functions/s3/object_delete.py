@@ -6,6 +6,7 @@ from shared.context import Context
 from shared.errors import InvalidArgument, MalformedXML, S3Error
 from shared.meta import objects
 from shared.meta.objects import Deleted
+from shared.permissions import by_version
 from shared.protocol.conditions import WriteCondition, parse_etags, write_condition
 from shared.protocol.target import MAX_KEY_BYTES
 from shared.registry import s3
@@ -13,7 +14,7 @@ from shared.registry import s3
 MAX_KEYS = 1000
 
 
-@s3("DeleteObject", allow="s3:DeleteObject")
+@s3("DeleteObject", allow=by_version("s3:DeleteObject", "s3:DeleteObjectVersion"))
 def delete_object(ctx: Context) -> dict[str, Any]:
     """Delete the key or the named version. Succeeds when there is nothing to delete.
 

@@ -8,6 +8,7 @@ from shared.errors import InvalidPartNumber, InvalidRequest, SlowDown
 from shared.meta import uploads
 from shared.meta.objects import Found
 from shared.meta.uploads import PartInfo
+from shared.permissions import by_version
 from shared.protocol import conditions
 from shared.protocol.ranges import Span, parse_range
 from shared.registry import s3
@@ -17,7 +18,7 @@ from shared.views import checksum_headers, find_version, object_headers, wants_c
 READ_ATTEMPTS = 3
 
 
-@s3("GetObject", allow="s3:GetObject")
+@s3("GetObject", allow=by_version("s3:GetObject", "s3:GetObjectVersion"))
 def get_object(ctx: Context) -> Reply:
     """Stream an object version to the client.
 
@@ -47,7 +48,7 @@ def _with_body(ctx: Context, found: Found) -> Reply:
     return reply
 
 
-@s3("HeadObject", allow="s3:GetObject")
+@s3("HeadObject", allow=by_version("s3:GetObject", "s3:GetObjectVersion"))
 def head_object(ctx: Context) -> Reply:
     """Describe an object version as GetObject would, without its bytes. Raises as get_object does.
 

@@ -1,5 +1,8 @@
 -- Sends the requests listed in a file ("METHOD /path?query" a line), one after the other; PUT carries the payload file.
 -- Arguments: requests file, payload file or "-", "once" (stop at the end of the list) or "loop".
+local ffi = require("ffi")
+ffi.cdef("int getpid(); int kill(int pid, int sig);")
+local SIGINT = 2
 local heads, bodies, at, once = {}, {}, 0, false
 
 local function contents(path)
@@ -24,7 +27,11 @@ end
 function request()
    at = at + 1
    if at > #heads then
-      if once then wrk.thread:stop() end
+      if once then
+         once = false
+         wrk.thread:stop()
+         ffi.C.kill(ffi.C.getpid(), SIGINT)     -- or wrk would sleep until its time is over; it still reports
+      end
       at = 1
    end
    return heads[at] .. bodies[at]

@@ -17,7 +17,8 @@ from scripts.benchmark.sample import Sample, middle
 
 OPERATIONS = ("put", "get", "head", "delete", "list", "multipart", "copy", "mixed")
 WRK_BYTES = 64 << 10            # objects up to this size are asked for by wrk, larger ones by obstore
-PREPARED_BYTES = 256 << 20      # of objects to read, of each size
+PREPARED_BYTES = 64 << 20       # of objects to read, of each size, for each second of a slice
+MOST_PREPARED_BYTES = 256 << 20
 MOST_KEYS = 2000
 LISTED_KEYS = 10_000
 MULTIPART_BYTES = 16 << 20      # smaller objects are no multipart uploads
@@ -72,11 +73,12 @@ class Driver:
     keys: dict[int, list[str]] = field(default_factory=dict)
     listed: bool = False
 
-    def prepare(self, wanted: list[Case]) -> None:
+    def prepare(self, wanted: list[Case], seconds: float) -> None:
         """Create the bucket and every object that will be read. What is written first touches fresh memory: it also warms up."""
         self.endpoint.create_bucket(self.bucket)
         for size in sorted({case.size for case in wanted if case.operation in ("get", "head", "copy", "mixed")}):
-            count = max(2, min(MOST_KEYS, PREPARED_BYTES // size))
+            prepared_bytes = min(MOST_PREPARED_BYTES, int(PREPARED_BYTES * seconds))
+            count = max(2, min(MOST_KEYS, prepared_bytes // size))
             self.keys[size] = [f"read/{size}/{number:05d}" for number in range(count)]
             self._write(self.keys[size], size)
         if any(case.operation == "list" for case in wanted):
@@ -167,7 +169,7 @@ def measure(endpoints: list[Endpoint], wanted: list[Case], seconds: float, round
     with drivers(endpoints) as made:
         for driver in made:
             report(f"preparing {driver.endpoint.name}")
-            driver.prepare(wanted)
+            driver.prepare(wanted, seconds)
         for turn in range(rounds):
             for case in random.sample(wanted, len(wanted)):
                 for number, driver in enumerate(made):

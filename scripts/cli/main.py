@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from importlib import metadata
@@ -58,7 +59,8 @@ for command in (serve.up, serve.functions, serve.workflows, serve.scheduler, ser
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point. What it writes is for the user it runs as, and nobody else."""
+    os.umask(0o077)
     if "--json" not in sys.argv:
         maxiofs(prog_name="maxiofs")
         return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import json
 from ipaddress import ip_address
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
 
 from shared import health
 from shared.metrics import CONTENT_TYPE
@@ -16,12 +18,22 @@ def add_console_routes(app: Flask, services: Services) -> None:
     """Add /healthz, /readyz with their aliases, and /metrics."""
     for path in sorted(health.PROBES):
         app.add_url_rule(path, f"health{path.replace('/', '.')}", lambda path=path: _probe(path, services), methods=["GET"])
+    app.register_error_handler(HTTPException, _as_json)
     app.add_url_rule("/metrics", "metrics", lambda: _metrics(services), methods=["GET"])
 
 
 def _probe(path: str, services: Services) -> Response:
     ready = path in health.LIVE or health.is_ready(services.engine)
     return Response(status=200 if ready else 503)
+
+
+def _as_json(error: HTTPException) -> Response:
+    return jsonify_error(error.code or 500, error.name.replace(" ", ""), error.description or "")
+
+
+def jsonify_error(status: int, code: str, message: str) -> Response:
+    """An error of the console's API: {code, message}."""
+    return Response(json.dumps({"code": code, "message": message}), status, content_type="application/json")
 
 
 def _metrics(services: Services) -> Response:

@@ -30,8 +30,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",      # 200 means durable: NORMAL may lose the last commits on power loss
-    "cache_size": -16 * 1024,   # KiB per connection
-    "mmap_size": 256 << 20,
+    "cache_size": -2 * 1024,    # KiB per connection, of which each thread has one: behind it stands the kernel's page cache
+    "mmap_size": 0,             # maps count for each connection: 8 threads on 3 GiB held 267 MiB, so 66; a lookup pays 2 µs for it
     "temp_store": "memory",
 }
 

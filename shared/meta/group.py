@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from typing import Any, Generic, TypeVar
 
@@ -65,9 +66,18 @@ def _lead_or_wait(wish: _Wish[Any]) -> None:
         raise ServiceUnavailable("The metadata database is busy. Please try again.")
     try:
         while not wish.done.is_set():
-            _carry_out([_waiting.popleft() for _ in range(min(len(_waiting), MOST_TOGETHER))])
+            _carry_out(_next_group())
     finally:
         _leading.release()
+
+
+def _next_group() -> list[_Wish[Any]]:
+    """Take those who wait, one by one: somebody who has waited too long may take its wish back at any moment."""
+    group: list[_Wish[Any]] = []
+    with suppress(IndexError):
+        while len(group) < MOST_TOGETHER:
+            group.append(_waiting.popleft())
+    return group
 
 
 def _carry_out(group: list[_Wish[Any]]) -> None:

@@ -17,7 +17,6 @@ from shared.meta.models import Object, Version, db
 from shared.meta.statement import P, Statement, Text
 
 END_OF_KEYS = b"\xff" * 1025    # above every key: they are UTF-8 and at most 1,024 bytes
-BEFORE_ALL_VERSIONS = -(1 << 62)    # a ``seq`` that is smaller, so newer, than any
 BEFORE_ALL = -(1 << 63)         # the ``seq`` in front of every version of a key
 SMALL_BATCH = 4                 # rows fetched to see whether common prefixes or keys come next
 
@@ -80,6 +79,7 @@ def _both(newer_than: Any = None) -> Any:
 
 def _hops(*tables: str) -> Text:
     """The first key from ``lower`` on; and from each that contains the delimiter, the first key behind the prefix it stands for."""
+    # Only names of this function are put together below; every value is a parameter.
     sqlite = isinstance(db.obj, SqliteDatabase)
     found = "instr(substr(hop.key, :skip), :delimiter)" if sqlite else "position(:delimiter IN substr(hop.key, :skip))"
     behind = f"substr(hop.key, 1, :skip + {found} - 2) || :after_delimiter"
@@ -87,7 +87,7 @@ def _hops(*tables: str) -> Text:
 
     def first(lower: str) -> str:
         one = "(SELECT key FROM {} WHERE bucket_id = :bucket_id AND key >= {} AND key < :upper ORDER BY key LIMIT 1)"
-        halves = " UNION ALL ".join(f"SELECT key FROM {one.format(table, lower)} AS first_{table}" for table in tables)  # noqa: S608 - own names only, values are parameters
+        halves = " UNION ALL ".join(f"SELECT key FROM {one.format(table, lower)} AS first_{table}" for table in tables)  # noqa: S608
         return f"(SELECT key FROM ({halves}) AS firsts ORDER BY key LIMIT 1)"  # noqa: S608
 
     return Text(

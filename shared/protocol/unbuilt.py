@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 from shared.errors import AccessControlListNotSupported, InvalidStorageClass, NotImplementedS3
 
-_PREFIXES = (
+PREFIXES = (
     "x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption", "x-amz-object-lock-", "x-amz-grant-", "x-amz-mfa",
     "x-amz-write-offset-bytes", "x-amz-if-match-",
 )
-_HARMLESS: dict[str, frozenset[str]] = {
+HARMLESS: dict[str, frozenset[str]] = {
     "x-amz-tagging": frozenset({""}),
     "x-amz-tagging-directive": frozenset({"COPY"}),         # no object has tags to copy
     "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
@@ -22,8 +22,8 @@ _HARMLESS: dict[str, frozenset[str]] = {
     "x-amz-bucket-namespace": frozenset({"global"}),
     "x-amz-object-annotation-directive": frozenset({"COPY"}),
 }
-_OWNERS_ONLY = frozenset({"private", "bucket-owner-full-control"})     # what "no ACL" means anyway
-_STORAGE_CLASSES = frozenset({"STANDARD"})
+OWNERS_ONLY = frozenset({"private", "bucket-owner-full-control"})     # what "no ACL" means anyway
+STORAGE_CLASSES = frozenset({"STANDARD"})
 
 
 def refuse_unbuilt(headers: Mapping[str, str]) -> None:
@@ -35,10 +35,10 @@ def refuse_unbuilt(headers: Mapping[str, str]) -> None:
         if not name.startswith("x-amz-"):
             continue
         if name == "x-amz-acl":
-            if value not in _OWNERS_ONLY:
+            if value not in OWNERS_ONLY:
                 raise AccessControlListNotSupported()
         elif name == "x-amz-storage-class":
-            if value not in _STORAGE_CLASSES:
+            if value not in STORAGE_CLASSES:
                 raise InvalidStorageClass()
-        elif (name in _HARMLESS and value not in _HARMLESS[name]) or (name not in _HARMLESS and name.startswith(_PREFIXES)):
+        elif (name in HARMLESS and value not in HARMLESS[name]) or (name not in HARMLESS and name.startswith(PREFIXES)):
             raise NotImplementedS3(f"A header you provided implies functionality that is not implemented: {name}", Header=name)

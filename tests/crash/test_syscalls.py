@@ -6,6 +6,7 @@ kill -9 does not show this, since the page cache survives it.
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,20 +68,24 @@ def assert_committed_before_the_reply(trace: Trace, after: Call | None = None) -
     synced = trace.find(SYNC, r"maxiofs\.db-wal>", written)
     [reply] = [call for call in trace.calls() if call.name in SEND.split("|") and '"HTTP/1.1 2' in call.text]
     assert reply.began > synced.ended, "the reply went out before the commit was on disk"
-    last = [call for call in trace.calls() if call.name in ("pwrite64", "write") and "maxiofs.db-wal>" in call.text and call.began < reply.began][-1]
+    last = [call for call in trace.calls() if _writes(call, r"maxiofs\.db-wal>") and call.began < reply.began][-1]
     assert trace.find(SYNC, r"maxiofs\.db-wal>", last).ended < reply.began, "something was committed after the last sync"
 
 
 def assert_blob_is_durable(trace: Trace) -> Call:
     """The bytes to the disk, the name into its folder, the folder to the disk. Returns the last of the calls."""
     data = trace.find(SYNC, rf"/staging/[^/]+/{NAME}>")
-    assert not [call for call in trace.calls() if call.name in ("write", "pwrite64") and f"/{_name(data)}>" in call.text and call.began > data.ended]
+    assert not [call for call in trace.calls() if _writes(call, f"/{_name(data)}>") and call.began > data.ended], "written after the sync"
     renamed = trace.find(RENAME, _name(data), data)
     folder = trace.find(SYNC, rf"/blobs/{_name(data)[-3:]}>", renamed)
     made = [call for call in trace.calls() if call.name in ("mkdir", "mkdirat") and "/blobs>" in call.text and not call.failed]
     for call in made:
         assert trace.find(SYNC, "/blobs>", call).ended < renamed.began, "the new folder itself was not on disk"
     return folder
+
+
+def _writes(call: Call, pattern: str) -> bool:
+    return call.name in ("write", "pwrite64", "writev") and bool(re.search(pattern, call.text))
 
 
 def _name(call: Call) -> str:

@@ -72,7 +72,8 @@ class Torture:
         swept = self._sweep()
         self._compare()
         total = self._total()
-        self.say(f"round {number}: killed {kind}, load {killed_s - started_s:.1f} s, rest {time.monotonic() - killed_s:.1f} s; {swept}; {total}")
+        took = f"load {killed_s - started_s:.1f} s, rest {time.monotonic() - killed_s:.1f} s"
+        self.say(f"round {number}: killed {kind}, {took}; {swept}; {total}")
         return kind
 
     def _total(self) -> Tally:
@@ -177,10 +178,8 @@ class Torture:
         from workflows import runs
 
         with self._maintenance() as app:
-            last: Any = None
-            for last in runs.watch(runs.start("sweep", {"delay_s": 0})):
-                pass
-            if last is None or last.state != "done":
+            last = list(runs.watch(runs.start("sweep", {"delay_s": 0})))[-1]
+            if last.state != "done":
                 raise Lost(f"the sweep ended as {last}")
             report: Report = checking.check(app, repair=False, progress=lambda *_: None)
         if report.findings:
@@ -234,7 +233,7 @@ class Torture:
                     raise Lost(f"{VERSIONED}/{key}: {fault}")
                 journal.settle(rows)
                 current = self._read(VERSIONED, key)
-                if current != (rows and journal.versions[rows[0][0]] or None):
+                if current != (journal.versions[rows[0][0]] if rows else None):
                     raise Lost(f"{VERSIONED}/{key} shows {current}, and its newest version is {rows[:1]}")
                 for version_id, content in journal.versions.items():
                     if content is not None and (found := self._read(VERSIONED, key, version_id)) != content:
@@ -305,7 +304,9 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def torture(rounds: int, seed: int, database_url: str = "", data_dir: Path | None = None, say: Callable[[str], None] = lambda text: None) -> Tally:
+def torture(
+    rounds: int, seed: int, database_url: str = "", data_dir: Path | None = None, say: Callable[[str], None] = lambda text: None,
+) -> Tally:
     """Run that many rounds on a new installation; returns what was done. Raises Lost."""
     with RunningServer(database_url=database_url, processes=PROCESSES, environ=ENVIRON, data_dir=data_dir) as server:
         running = Torture(server, seed, database_url, say)

@@ -53,6 +53,7 @@ def test_compare_drives_a_given_server_and_our_own_in_turn(tmp_path: Path) -> No
     assert "other" in done.stdout and "put 1 MiB" in done.stdout
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_ceiling_measures_every_bare_thing(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
@@ -62,6 +63,7 @@ def test_ceiling_measures_every_bare_thing(tmp_path: Path) -> None:
     assert found["MD5, one core"] > 50
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_targets_has_a_verdict_for_each_row(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
@@ -97,7 +99,8 @@ def test_the_wrapper_is_a_shell_script_that_can_be_run() -> None:
 def test_sizes_matter_to_some_operations_only() -> None:
     sizes = [4096, 64 << 20]
     assert cases(["put", "list", "copy", "multipart", "delete"], sizes) == [
-        Case("put", 4096), Case("put", 64 << 20), Case("list", 4096), Case("copy", 64 << 20), Case("multipart", 64 << 20), Case("delete", 4096),
+        Case("put", 4096), Case("put", 64 << 20), Case("list", 4096), Case("copy", 64 << 20), Case("multipart", 64 << 20),
+        Case("delete", 4096),
     ]
     assert [of_size(size) for size in (4096, 64 << 20, 5 << 30, 1000)] == ["4 KiB", "64 MiB", "5 GiB", "1000 B"]
 

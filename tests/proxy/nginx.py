@@ -39,8 +39,13 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
     now = datetime.datetime.now(datetime.UTC)
     made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=2))
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -76,9 +81,12 @@ class Nginx:
     def _ours(self, server: RunningServer) -> str:
         text = CONFIGURATION.read_text()
         changes = {
-            r"127\.0\.0\.1:8080": server.host, r"127\.0\.0\.1:8081": server.console_url.partition("//")[2],
-            r"listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl", r"/etc/maxiofs/tls/\w+\.crt": str(self.certificate),
-            r"/etc/maxiofs/tls/\w+\.key": str(self._key), r"server_name s3\.example\.com": "server_name localhost 127.0.0.1 s3.example.com",
+            r"127\.0\.0\.1:8080": server.host,
+            r"127\.0\.0\.1:8081": server.console_url.partition("//")[2],
+            r"listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
+            r"/etc/maxiofs/tls/\w+\.crt": str(self.certificate),
+            r"/etc/maxiofs/tls/\w+\.key": str(self._key),
+            r"server_name s3\.example\.com": "server_name localhost 127.0.0.1 s3.example.com",
         }
         for pattern, replacement in changes.items():
             text, count = re.subn(pattern, replacement, text)
@@ -88,7 +96,9 @@ class Nginx:
     def __enter__(self) -> Nginx:
         with (self._folder / "output").open("wb") as output:
             self._process = subprocess.Popen(
-                [self._program, "-p", str(self._folder), "-c", str(self._folder / "nginx.conf"), "-e", str(self._folder / "error.log")], stdout=output, stderr=output
+                [self._program, "-p", str(self._folder), "-c", str(self._folder / "nginx.conf"), "-e", str(self._folder / "error.log")],
+                stdout=output,
+                stderr=output,
             )
         deadline = time.monotonic() + 10
         while True:

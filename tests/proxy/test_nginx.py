@@ -45,7 +45,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     environ = {"MAXIOFS_TRUSTED_PROXIES": "127.0.0.1", "MAXIOFS_PUBLIC_URL": f"https://localhost:{port}", "MAXIOFS_DOMAIN": NAME}
     local = free_port()
     with RunningServer(environ=environ, listen=f"127.0.0.1:{local}") as server:
-        server.url = f"http://127.0.0.1:{local}"        # not the public one
+        server.url = f"http://127.0.0.1:{local}"  # not the public one
         with Nginx(folder, port, server) as nginx:
             yield Proxied(server, nginx, folder)
             assert "emerg" not in nginx.errors()
@@ -74,7 +74,9 @@ def raw(proxied: Proxied) -> TlsRaw:
     return TlsRaw(proxied)
 
 
-@pytest.mark.parametrize("key", ["plain", "a b", "a+b", "a//b", "//", "a/../b", "./a", "%2F", "%", "ü/日本語", "a%20b", "a&b=c;d", "~", "x" * 900, "q?x=1#y"])
+@pytest.mark.parametrize(
+    "key", ["plain", "a b", "a+b", "a//b", "//", "a/../b", "./a", "%2F", "%", "ü/日本語", "a%20b", "a&b=c;d", "~", "x" * 900, "q?x=1#y"]
+)
 def test_sigv4_over_any_key(proxied, key):
     proxied.s3.put_object(Bucket="bucket", Key=key, Body=key.encode())
     assert proxied.s3.get_object(Bucket="bucket", Key=key)["Body"].read() == key.encode()
@@ -93,7 +95,9 @@ def test_presigned_for_the_public_url(proxied, version):
     for operation, method in (("put_object", "PUT"), ("get_object", "GET"), ("head_object", "HEAD"), ("delete_object", "DELETE")):
         link = client.generate_presigned_url(operation, Params={"Bucket": "bucket", "Key": "signed ü"})
         assert link.startswith(proxied.url)
-        answer = requests.request(method, link, data=b"data" if method == "PUT" else None, verify=str(proxied.nginx.certificate), timeout=30)
+        answer = requests.request(
+            method, link, data=b"data" if method == "PUT" else None, verify=str(proxied.nginx.certificate), timeout=30
+        )
         assert answer.status_code in (200, 204), answer.text
         assert method != "GET" or answer.content == b"data"
 
@@ -101,7 +105,7 @@ def test_presigned_for_the_public_url(proxied, version):
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
 def test_trailers_over_tls(proxied, algorithm):
     sent = {}
-    client = proxied.client(inject_host_prefix=algorithm == "")     # a client of its own, for the hook
+    client = proxied.client(inject_host_prefix=algorithm == "")  # a client of its own, for the hook
     client.meta.events.register("before-send.s3.PutObject", lambda request, **_: sent.update(request.headers))
     data = os.urandom(300_000)
     put = client.put_object(Bucket="bucket", Key=algorithm, Body=data, ChecksumAlgorithm=algorithm)
@@ -147,7 +151,12 @@ def test_the_log_has_the_clients_address_and_the_url_its_scheme(proxied, raw):
 
 
 def test_clients_cannot_invent_forwarded_headers(proxied, raw):
-    forged = [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Host", "evil.example.com"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-Prefix", "/evil")]
+    forged = [
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("X-Forwarded-Host", "evil.example.com"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Prefix", "/evil"),
+    ]
     answer = raw.send("GET", "/bucket", [*raw.signed("GET", "/bucket"), *forged])
     assert answer.status == 200, answer
     assert proxied.server.logged(answer.headers["x-amz-request-id"])["remote"] == "127.0.0.1"
@@ -156,7 +165,9 @@ def test_clients_cannot_invent_forwarded_headers(proxied, raw):
 def test_forwarded_headers_are_believed_from_trusted_proxies_only(server: RunningServer):
     """``server`` trusts nobody, so a forwarded Host does not help a signature for it."""
     plain = Raw(server)
-    headers = [("Host", server.host) if name == "Host" else (name, value) for name, value in plain.signed("GET", "/", host="s3.example.com")]
+    headers = [
+        ("Host", server.host) if name == "Host" else (name, value) for name, value in plain.signed("GET", "/", host="s3.example.com")
+    ]
     assert plain.send("GET", "/", [*headers, ("X-Forwarded-Host", "s3.example.com")]).status == 403
 
 

@@ -17,7 +17,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 MIB = 1 << 20
-PART = 5 * MIB          # the smallest part that need not be the last
+PART = 5 * MIB  # the smallest part that need not be the last
 
 DIGESTS: dict[str, Callable[[bytes], bytes]] = {
     "CRC32": lambda data: binascii.crc32(data).to_bytes(4, "big"),

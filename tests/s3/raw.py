@@ -34,7 +34,7 @@ class Answer:
     """A reply as it came."""
 
     status: int
-    headers: dict[str, str]             # lower-case names
+    headers: dict[str, str]  # lower-case names
     body: bytes
     raw_headers: list[tuple[str, str]] = field(default_factory=list)
 
@@ -77,10 +77,21 @@ class Raw:
     def __init__(self, server: RunningServer, *, secret_key: str = "", access_key: str = "") -> None:
         self.server = server
         self.access_key, self.secret_key = access_key or server.access_key, secret_key or server.secret_key
-        self.seed: Seed | None = None       # of the request signed last
+        self.seed: Seed | None = None  # of the request signed last
 
-    def signed(self, method: str, target: str, headers: HeaderList = (), *, sha256: str = EMPTY_SHA256, at_s: float | None = None,
-               region: str = "us-east-1", service: str = "s3", unsigned: Iterable[str] = (), host: str = "") -> list[tuple[str, str]]:
+    def signed(
+        self,
+        method: str,
+        target: str,
+        headers: HeaderList = (),
+        *,
+        sha256: str = EMPTY_SHA256,
+        at_s: float | None = None,
+        region: str = "us-east-1",
+        service: str = "s3",
+        unsigned: Iterable[str] = (),
+        host: str = "",
+    ) -> list[tuple[str, str]]:
         """The headers with Host, x-amz-date, x-amz-content-sha256 and Authorization added; those named in ``unsigned`` are not signed."""
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at_s if at_s is not None else time.time()))
         out = [("Host", host or self.server.host), ("x-amz-date", date), ("x-amz-content-sha256", sha256), *headers]
@@ -92,9 +103,17 @@ class Raw:
         names = ";".join(sorted(lines))
         path, _, query = target.partition("?")
         pairs = ["=".join(pair) for pair in sorted((pair.partition("=")[0], pair.partition("=")[2]) for pair in query.split("&") if pair)]
-        canonical = "\n".join([
-            method, path, "&".join(pairs), *(f"{name}:{','.join(lines[name])}" for name in sorted(lines)), "", names, sha256,
-        ])
+        canonical = "\n".join(
+            [
+                method,
+                path,
+                "&".join(pairs),
+                *(f"{name}:{','.join(lines[name])}" for name in sorted(lines)),
+                "",
+                names,
+                sha256,
+            ]
+        )
         scope = f"{date[:8]}/{region}/{service}/aws4_request"
         key = b"AWS4" + self.secret_key.encode()
         for word in scope.split("/"):
@@ -106,8 +125,18 @@ class Raw:
         out.append(("Authorization", f"AWS4-HMAC-SHA256 Credential={credential},SignedHeaders={names},Signature={signature}"))
         return out
 
-    def __call__(self, method: str, target: str, headers: HeaderList = (), body: bytes = b"", *, sha256: str | None = None,
-                 sign: bool = True, length: int | None = -1, **signing: Any) -> Answer:
+    def __call__(
+        self,
+        method: str,
+        target: str,
+        headers: HeaderList = (),
+        body: bytes = b"",
+        *,
+        sha256: str | None = None,
+        sign: bool = True,
+        length: int | None = -1,
+        **signing: Any,
+    ) -> Answer:
         """Sign and send. ``length`` is what Content-Length says (default: the truth; None: no such header)."""
         if sign:
             headers = self.signed(method, target, headers, sha256=sha256 if sha256 is not None else _sha(body), **signing)
@@ -126,14 +155,25 @@ class Raw:
             try:
                 connection.sendall("\r\n".join(lines).encode("latin-1") + body)
             except (BrokenPipeError, ConnectionResetError):
-                pass        # refused before all was sent: the reply says why
+                pass  # refused before all was sent: the reply says why
             return read_answer(connection, method)
 
     # ---- aws-chunked ------------------------------------------------------------------------------------------------------------
 
-    def put_chunks(self, target: str, chunks: Sequence[bytes], *, form: str = SIGNED_CHUNKS, trailers: HeaderList = (),
-                   headers: HeaderList = (), declared: str | None = None, decoded_length: int | str | None = -1,
-                   change: Callable[[list[bytes]], Any] | None = None, method: str = "PUT", length: int | None = -1) -> Answer:
+    def put_chunks(
+        self,
+        target: str,
+        chunks: Sequence[bytes],
+        *,
+        form: str = SIGNED_CHUNKS,
+        trailers: HeaderList = (),
+        headers: HeaderList = (),
+        declared: str | None = None,
+        decoded_length: int | str | None = -1,
+        change: Callable[[list[bytes]], Any] | None = None,
+        method: str = "PUT",
+        length: int | None = -1,
+    ) -> Answer:
         """Upload an aws-chunked body. ``change`` may tamper with its pieces (one for each chunk, the closing one, each trailer line, the
         end) before they are sent; ``declared`` replaces the value of x-amz-trailer.
         """
@@ -148,7 +188,7 @@ class Raw:
         headers = self.signed(method, target, headers, sha256=form)
         pieces = self.chunk_pieces([*chunks, b""], signed=form != UNSIGNED_CHUNKS_TRAILER)
         if form.endswith("TRAILER"):
-            pieces[-1] = pieces[-1][:-2]        # the trailers follow the closing chunk at once
+            pieces[-1] = pieces[-1][:-2]  # the trailers follow the closing chunk at once
             pieces += self.trailer_pieces(trailers, signed=form == SIGNED_CHUNKS_TRAILER)
             pieces.append(b"\r\n")
         if change:

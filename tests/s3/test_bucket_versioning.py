@@ -186,11 +186,14 @@ def test_an_empty_version_id_is_refused(raw: Raw, s3, versioned):
     assert raw("HEAD", f"/{versioned}/k?versionId=").status == 400
 
 
-@pytest.mark.parametrize("body", [
-    b"<VersioningConfiguration/>",
-    b"<VersioningConfiguration><Status>enabled</Status></VersioningConfiguration>",
-    b"<VersioningConfiguration><Status>Off</Status></VersioningConfiguration>",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<VersioningConfiguration/>",
+        b"<VersioningConfiguration><Status>enabled</Status></VersioningConfiguration>",
+        b"<VersioningConfiguration><Status>Off</Status></VersioningConfiguration>",
+    ],
+)
 def test_no_or_another_status_is_refused(raw: Raw, bucket, body):
     answer = raw("PUT", f"/{bucket}?versioning", body=body)
     assert answer.status == 400 and answer.code in ("IllegalVersioningConfigurationException", "MalformedXML"), answer

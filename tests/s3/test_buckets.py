@@ -42,10 +42,32 @@ def test_another_region_is_refused(s3):
         s3.create_bucket(Bucket=f"b-{os.urandom(6).hex()}", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
 
 
-@pytest.mark.parametrize("name", [
-    "ab", "a" * 64, "Upper", "under_score", "-start", "end-", ".start", "end.", "two..dots", "192.168.5.4", "xn--name", "sthree-name",
-    "amzn-s3-demo-name", "name-s3alias", "name--ol-s3", "name.mrap", "name--x-s3", "name--table-s3", "sp ace", "nul\0", "ü",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ab",
+        "a" * 64,
+        "Upper",
+        "under_score",
+        "-start",
+        "end-",
+        ".start",
+        "end.",
+        "two..dots",
+        "192.168.5.4",
+        "xn--name",
+        "sthree-name",
+        "amzn-s3-demo-name",
+        "name-s3alias",
+        "name--ol-s3",
+        "name.mrap",
+        "name--x-s3",
+        "name--table-s3",
+        "sp ace",
+        "nul\0",
+        "ü",
+    ],
+)
 def test_names_that_aws_does_not_allow_are_refused(raw: Raw, name):
     from urllib.parse import quote
 
@@ -53,7 +75,9 @@ def test_names_that_aws_does_not_allow_are_refused(raw: Raw, name):
     assert (answer.status, answer.code) == (400, "InvalidBucketName"), answer
 
 
-@pytest.mark.parametrize("name", ["a" * 63, "a.b-c.d", "3letters", "healthz", "metrics", "minio", "admin", "console", "api", "readyz", "health"])
+@pytest.mark.parametrize(
+    "name", ["a" * 63, "a.b-c.d", "3letters", "healthz", "metrics", "minio", "admin", "console", "api", "readyz", "health"]
+)
 def test_every_other_name_is_a_bucket_even_that_of_a_route(s3, name):
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key="live", Body=name.encode())
@@ -137,8 +161,18 @@ def test_list_buckets_names_the_owner_and_filters_by_region(s3, bucket):
     assert [one["Name"] for one in s3.list_buckets(BucketRegion="us-east-1", Prefix=bucket)["Buckets"]] == [bucket]
 
 
-@pytest.mark.parametrize("query", ["max-buckets=0", "max-buckets=-1", "max-buckets=10001", "max-buckets=x", f"max-buckets={'9' * 30}",
-                                   "continuation-token=%00%01", "continuation-token=!!!"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "max-buckets=0",
+        "max-buckets=-1",
+        "max-buckets=10001",
+        "max-buckets=x",
+        f"max-buckets={'9' * 30}",
+        "continuation-token=%00%01",
+        "continuation-token=!!!",
+    ],
+)
 def test_list_buckets_refuses_nonsense(raw: Raw, query):
     answer = raw("GET", f"/?{query}")
     assert (answer.status, answer.code) == (400, "InvalidArgument"), answer

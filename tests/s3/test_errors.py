@@ -11,14 +11,21 @@ import pytest
 from tests.s3.raw import Raw, read_answer
 
 REFUSALS = {
-    "no such bucket": ("GET", "/no-such-bucket/k", [], b"", {}), "no such key": ("GET", "/{bucket}/missing", [], b"", {}),
-    "bad name": ("PUT", "/Bad_Name", [], b"", {}), "anonymous": ("GET", "/{bucket}", [], b"", {"sign": False}),
-    "not built": ("GET", "/{bucket}?tagging", [], b"", {}), "method": ("PATCH", "/{bucket}", [], b"", {}),
-    "uri": ("GET", "/{bucket}/%ff", [], b"", {}), "xml": ("POST", "/{bucket}?delete", [("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], b"", {}),
-    "digest": ("PUT", "/{bucket}/k", [("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], b"x", {}), "header": ("PUT", "/{bucket}/k", [("x-amz-tagging", "a=b")], b"x", {}),
+    "no such bucket": ("GET", "/no-such-bucket/k", [], b"", {}),
+    "no such key": ("GET", "/{bucket}/missing", [], b"", {}),
+    "bad name": ("PUT", "/Bad_Name", [], b"", {}),
+    "anonymous": ("GET", "/{bucket}", [], b"", {"sign": False}),
+    "not built": ("GET", "/{bucket}?tagging", [], b"", {}),
+    "method": ("PATCH", "/{bucket}", [], b"", {}),
+    "uri": ("GET", "/{bucket}/%ff", [], b"", {}),
+    "xml": ("POST", "/{bucket}?delete", [("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], b"", {}),
+    "digest": ("PUT", "/{bucket}/k", [("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], b"x", {}),
+    "header": ("PUT", "/{bucket}/k", [("x-amz-tagging", "a=b")], b"x", {}),
     "big digest": ("PUT", "/{bucket}/k", [("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], b"x" * 200_000, {}),
-    "clock": ("GET", "/{bucket}", [], b"", {"at_s": 1e9}), "argument": ("GET", "/{bucket}?max-keys=x", [], b"", {}),
-    "long key": ("PUT", "/{bucket}/" + "k" * 1025, [], b"x", {}), "key": ("GET", "/{bucket}/%3C%26%22%27%3E%0A", [], b"", {}),
+    "clock": ("GET", "/{bucket}", [], b"", {"at_s": 1e9}),
+    "argument": ("GET", "/{bucket}?max-keys=x", [], b"", {}),
+    "long key": ("PUT", "/{bucket}/" + "k" * 1025, [], b"x", {}),
+    "key": ("GET", "/{bucket}/%3C%26%22%27%3E%0A", [], b"", {}),
     "length": ("PUT", "/{bucket}/k", [], b"", {"length": None}),
 }
 
@@ -72,12 +79,22 @@ def test_no_secret_is_in_the_log(server, raw: Raw, s3, bucket):
     assert server.secret_key.encode() not in server.log.read_bytes()
 
 
-@pytest.mark.parametrize("request_bytes", [
-    b"NONSENSE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 300_000 + b"\r\n\r\n",
-    b"GET /" + b"a" * 300_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-], ids=range(10))
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"NONSENSE\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 300_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 300_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    ],
+    ids=range(10),
+)
 def test_what_is_not_http_gets_a_clear_error_and_the_server_lives_on(raw: Raw, s3, bucket, request_bytes):
     with socket.create_connection(raw.server.address, 10) as connection:
         try:

@@ -12,10 +12,67 @@ from tests.s3.asking import read, refused
 from tests.s3.raw import Raw
 
 ODD = [
-    "/", "//", "///a", "a/", "a//b", "/a", ".", "..", "../..", "a/../b", "a/./b", "./a", "%", "%2F", "a%2Fb", "%25", "+", "a+b", "a b", " ",
-    " a ", "a;b", "a=b", "a&b", "a?b", "a#b", "a:b", "a@b", "a,b", "a'b", 'a"b', "a<b>c", "a\\b", "a|b", "a^b", "a`b", "{a}", "[a]", "(a)", "!$*~-_.",
-    "äöü", "日本語", "e\u0301", "\u00e9", "\U0001f600", "\u2028", "\ufeff", "\u200b", "a\tb", "a\nb", "a\rb", "\x01", "\x7f", "\x1f", "\ufffe",
-    "uploads", "?uploads", "acl", "healthz", "x" * 1024, "é" * 512,
+    "/",
+    "//",
+    "///a",
+    "a/",
+    "a//b",
+    "/a",
+    ".",
+    "..",
+    "../..",
+    "a/../b",
+    "a/./b",
+    "./a",
+    "%",
+    "%2F",
+    "a%2Fb",
+    "%25",
+    "+",
+    "a+b",
+    "a b",
+    " ",
+    " a ",
+    "a;b",
+    "a=b",
+    "a&b",
+    "a?b",
+    "a#b",
+    "a:b",
+    "a@b",
+    "a,b",
+    "a'b",
+    'a"b',
+    "a<b>c",
+    "a\\b",
+    "a|b",
+    "a^b",
+    "a`b",
+    "{a}",
+    "[a]",
+    "(a)",
+    "!$*~-_.",
+    "äöü",
+    "日本語",
+    "e\u0301",
+    "\u00e9",
+    "\U0001f600",
+    "\u2028",
+    "\ufeff",
+    "\u200b",
+    "a\tb",
+    "a\nb",
+    "a\rb",
+    "\x01",
+    "\x7f",
+    "\x1f",
+    "\ufffe",
+    "uploads",
+    "?uploads",
+    "acl",
+    "healthz",
+    "x" * 1024,
+    "é" * 512,
 ]
 
 
@@ -37,7 +94,7 @@ def test_an_odd_key_is_put_read_listed_copied_and_deleted(s3, bucket, key):
     s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": "zz-other"})
     assert read(s3, bucket, key) == b"other"
     s3.delete_object(Bucket=bucket, Key=key)
-    with refused("NoSuchKey", "404", status=404):      # 404: an error document that names \x01 is nothing that boto3 can parse
+    with refused("NoSuchKey", "404", status=404):  # 404: an error document that names \x01 is nothing that boto3 can parse
         read(s3, bucket, key)
 
 
@@ -50,7 +107,7 @@ def test_an_odd_key_can_be_presigned(server, s3, bucket, key, version):
     s3.put_object(Bucket=bucket, Key=key, Body=b"found")
     link = server.client(signature_version=version).generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
     parts = urlsplit(link)
-    connection = http.client.HTTPConnection(parts.netloc)     # requests would tidy the path up
+    connection = http.client.HTTPConnection(parts.netloc)  # requests would tidy the path up
     connection.request("GET", f"{parts.path}?{parts.query}")
     reply = connection.getresponse()
     assert (reply.status, reply.read()) == (200, b"found")

@@ -32,7 +32,7 @@ def expected(keys, prefix="", delimiter="", after=""):
         if not key.startswith(prefix):
             continue
         cut = key.find(delimiter, len(prefix)) if delimiter else -1
-        common = key[:cut + len(delimiter)] if cut >= 0 else ""
+        common = key[: cut + len(delimiter)] if cut >= 0 else ""
         if (common or key).encode() <= after.encode() or (common and after.startswith(common)):
             continue
         if not common:
@@ -66,7 +66,9 @@ def test_pages_of_any_size_add_up(s3, filled, prefix, delimiter, size):
     wanted = expected(KEYS, prefix, delimiter)
     for operation in ("list_objects", "list_objects_v2", "list_object_versions"):
         keys, prefixes, count = [], [], 0
-        for page in s3.get_paginator(operation).paginate(Bucket=filled, Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": size}):
+        for page in s3.get_paginator(operation).paginate(
+            Bucket=filled, Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": size}
+        ):
             found = [one["Key"] for one in page.get("Versions" if "versions" in operation else "Contents", [])]
             more = [one["Prefix"] for one in page.get("CommonPrefixes", [])]
             assert len(found) + len(more) <= size
@@ -155,7 +157,11 @@ def test_encoding_type_url_quotes_keys_prefixes_delimiters_and_markers(raw: Raw,
         s3.put_object(Bucket=bucket, Key=key, Body=b"")
     answer = raw("GET", f"/{bucket}?encoding-type=url&delimiter=/&prefix=&max-keys=2&marker=%00")
     assert answer.xml.findtext("EncodingType") == "url"
-    assert [node.findtext("Prefix") for node in answer.xml.iter("CommonPrefixes")] in (["%01/", "a+b/"], ["%01/", "a%20b/"], ["%01%2F", "a+b%2F"])
+    assert [node.findtext("Prefix") for node in answer.xml.iter("CommonPrefixes")] in (
+        ["%01/", "a+b/"],
+        ["%01/", "a%20b/"],
+        ["%01%2F", "a+b%2F"],
+    )
     plain = raw("GET", f"/{bucket}?list-type=2")
     assert b"&#x1;/x" in plain.body
 
@@ -234,15 +240,21 @@ def test_key_marker_alone_starts_behind_all_versions_of_the_key(s3, versioned):
 WORDS = st.text("ab/%", min_size=1, max_size=6)
 
 
-@given(keys=st.sets(WORDS, max_size=12), prefix=st.text("ab/", max_size=3), delimiter=st.sampled_from(["", "/", "a", "b/", "%"]),
-       size=st.integers(1, 5))
+@given(
+    keys=st.sets(WORDS, max_size=12),
+    prefix=st.text("ab/", max_size=3),
+    delimiter=st.sampled_from(["", "/", "a", "b/", "%"]),
+    size=st.integers(1, 5),
+)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_listing_agrees_with_its_definition(s3, new_bucket, keys, prefix, delimiter, size):
     name = new_bucket()
     for key in keys:
         s3.put_object(Bucket=name, Key=key, Body=b"")
     found, prefixes = [], []
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": size}):
+    for page in s3.get_paginator("list_objects_v2").paginate(
+        Bucket=name, Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": size}
+    ):
         more = shown(page)
         assert len(more[0]) + len(more[1]) <= size
         found, prefixes = found + more[0], prefixes + more[1]

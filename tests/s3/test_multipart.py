@@ -26,8 +26,11 @@ def complete(s3, bucket, upload_id, parts, key="k", **more):
 
 
 def complete_xml(*parts):
-    return ("<CompleteMultipartUpload>" + "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in parts)
-            + "</CompleteMultipartUpload>").encode()
+    return (
+        "<CompleteMultipartUpload>"
+        + "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in parts)
+        + "</CompleteMultipartUpload>"
+    ).encode()
 
 
 def test_parts_become_an_object(s3, bucket):
@@ -99,7 +102,11 @@ def test_of_entries_that_repeat_a_number_the_last_counts(s3, bucket):
 def test_a_missing_part_or_another_etag_is_refused(s3, bucket):
     upload_id = begin(s3, bucket)
     part = send(s3, bucket, upload_id, 1, LAST)
-    for wrong in ([part, {"PartNumber": 2, "ETag": part["ETag"]}], [{"PartNumber": 1, "ETag": etag(b"other")}], [{"PartNumber": 1, "ETag": "x"}]):
+    for wrong in (
+        [part, {"PartNumber": 2, "ETag": part["ETag"]}],
+        [{"PartNumber": 1, "ETag": etag(b"other")}],
+        [{"PartNumber": 1, "ETag": "x"}],
+    ):
         with refused("InvalidPart", status=400):
             complete(s3, bucket, upload_id, wrong)
     complete(s3, bucket, upload_id, [{"PartNumber": 1, "ETag": part["ETag"].strip('"')}])
@@ -134,12 +141,21 @@ def test_ten_thousand_and_one_parts_are_refused(raw: Raw, s3, bucket):
     assert (answer.status, answer.code) == (400, "MalformedXML"), answer
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"<", b"<CompleteMultipartUpload/>", b"<Other/>", b"<CompleteMultipartUpload><Part/></CompleteMultipartUpload>",
-    b"<CompleteMultipartUpload><Part><PartNumber>x</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>",
-    b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>",
-    b'<!DOCTYPE a [<!ENTITY x "1">]><CompleteMultipartUpload><Part><PartNumber>&x;</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>',
-], ids=range(8))
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<",
+        b"<CompleteMultipartUpload/>",
+        b"<Other/>",
+        b"<CompleteMultipartUpload><Part/></CompleteMultipartUpload>",
+        b"<CompleteMultipartUpload><Part><PartNumber>x</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>",
+        b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>",
+        b'<!DOCTYPE a [<!ENTITY x "1">]>'
+        b"<CompleteMultipartUpload><Part><PartNumber>&x;</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>",
+    ],
+    ids=range(8),
+)
 def test_a_broken_complete_document_is_malformed(raw: Raw, s3, bucket, body):
     upload_id = begin(s3, bucket)
     send(s3, bucket, upload_id, 1, b"x")
@@ -160,7 +176,11 @@ def test_an_unknown_upload_is_NoSuchUpload(raw: Raw, bucket, wrong):
     body = complete_xml((1, etag(b"x")))
     for method, query, data in (("PUT", "partNumber=1&", b"x"), ("POST", "", body), ("DELETE", "", b""), ("GET", "", b"")):
         answer = raw(method, f"/{bucket}/k?{query}uploadId={wrong}", body=data)
-        allowed = [(404, "NoSuchUpload")] if wrong else [(404, "NoSuchUpload"), (400, "InvalidArgument"), (400, "InvalidRequest"), (405, "MethodNotAllowed")]
+        allowed = (
+            [(404, "NoSuchUpload")]
+            if wrong
+            else [(404, "NoSuchUpload"), (400, "InvalidArgument"), (400, "InvalidRequest"), (405, "MethodNotAllowed")]
+        )
         assert (answer.status, answer.code) in allowed, (method, answer)
 
 
@@ -186,9 +206,12 @@ def test_abort_drops_everything(s3, bucket):
     upload_id = begin(s3, bucket)
     part = send(s3, bucket, upload_id, 1, LAST)
     assert s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id)["ResponseMetadata"]["HTTPStatusCode"] == 204
-    for act in (lambda: send(s3, bucket, upload_id, 2, b"x"), lambda: complete(s3, bucket, upload_id, [part]),
-                lambda: s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id),
-                lambda: s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id)):
+    for act in (
+        lambda: send(s3, bucket, upload_id, 2, b"x"),
+        lambda: complete(s3, bucket, upload_id, [part]),
+        lambda: s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id),
+        lambda: s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id),
+    ):
         with refused("NoSuchUpload", status=404):
             act()
     s3.delete_bucket(Bucket=bucket)
@@ -227,8 +250,10 @@ def test_abort_against_complete_has_one_winner(s3, bucket):
         key = f"k{number}"
         upload_id = begin(s3, bucket, key)
         parts = [send(s3, bucket, upload_id, 1, LAST, key=key)]
-        acts = [lambda k=key, u=upload_id, p=parts: complete(s3, bucket, u, p, key=k),
-                lambda k=key, u=upload_id: s3.abort_multipart_upload(Bucket=bucket, Key=k, UploadId=u)]
+        acts = [
+            lambda k=key, u=upload_id, p=parts: complete(s3, bucket, u, p, key=k),
+            lambda k=key, u=upload_id: s3.abort_multipart_upload(Bucket=bucket, Key=k, UploadId=u),
+        ]
         completed, aborted = (code_of(one) for one in at_once(2, lambda n, acts=acts: acts[n]()))
         assert sorted((completed, aborted)) == ["", "NoSuchUpload"], (completed, aborted)
         if completed == "":
@@ -241,7 +266,10 @@ def test_abort_against_complete_has_one_winner(s3, bucket):
 def test_abort_against_upload_part_leaves_nothing(s3, bucket):
     for _ in range(5):
         upload_id = begin(s3, bucket)
-        acts = [lambda u=upload_id: send(s3, bucket, u, 1, LAST), lambda u=upload_id: s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=u)]
+        acts = [
+            lambda u=upload_id: send(s3, bucket, u, 1, LAST),
+            lambda u=upload_id: s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=u),
+        ]
         codes = [code_of(one) for one in at_once(2, lambda n, acts=acts: acts[n]())]
         assert codes[0] in ("", "NoSuchUpload") and codes[1] == ""
         with refused("NoSuchUpload"):
@@ -323,7 +351,9 @@ def test_list_uploads_with_prefix_and_delimiter_in_pages(s3, bucket):
     for size in (1, 2, 3):
         for delimiter in ("", "/"):
             seen, prefixes = [], []
-            pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Delimiter=delimiter, PaginationConfig={"PageSize": size})
+            pages = s3.get_paginator("list_multipart_uploads").paginate(
+                Bucket=bucket, Delimiter=delimiter, PaginationConfig={"PageSize": size}
+            )
             for page in pages:
                 seen += [(one["Key"], one["UploadId"]) for one in page.get("Uploads", [])]
                 prefixes += [one["Prefix"] for one in page.get("CommonPrefixes", [])]
@@ -333,14 +363,16 @@ def test_list_uploads_with_prefix_and_delimiter_in_pages(s3, bucket):
 
 
 def test_list_uploads_with_encoding_type_url(raw: Raw, s3, bucket):
-    assert raw("POST", f"/{bucket}/a%20b/%01%C3%BC?uploads").status == 200      # boto3 cannot parse a reply that names \x01
+    assert raw("POST", f"/{bucket}/a%20b/%01%C3%BC?uploads").status == 200  # boto3 cannot parse a reply that names \x01
     answer = raw("GET", f"/{bucket}?uploads&encoding-type=url")
     assert answer.xml.findtext("Upload/Key") in ("a+b/%01%C3%BC", "a%20b/%01%C3%BC", "a+b%2F%01%C3%BC")
     split = raw("GET", f"/{bucket}?uploads&encoding-type=url&delimiter=/&prefix=a%20")
     assert split.xml.findtext("CommonPrefixes/Prefix") in ("a+b/", "a%20b/", "a+b%2F") and split.xml.findtext("Prefix") in ("a+", "a%20")
 
 
-@pytest.mark.parametrize("query", ["max-uploads=-1", "max-uploads=x", f"max-uploads={'9' * 30}", "key-marker=a&upload-id-marker=zz", "encoding-type=x"])
+@pytest.mark.parametrize(
+    "query", ["max-uploads=-1", "max-uploads=x", f"max-uploads={'9' * 30}", "key-marker=a&upload-id-marker=zz", "encoding-type=x"]
+)
 def test_list_uploads_refuses_nonsense(raw: Raw, bucket, query):
     answer = raw("GET", f"/{bucket}?uploads&{query}")
     assert (answer.status, answer.code) == (400, "InvalidArgument"), answer
@@ -357,8 +389,9 @@ def test_parts_may_be_copied_from_objects_and_ranges_of_them(s3, bucket):
     ranges = [(0, PART - 1), (PART - 100, 2 * PART + 99), (3, PART + 2)]
     parts = []
     for number, (first, last) in enumerate(ranges, 1):
-        result = s3.upload_part_copy(Bucket=bucket, Key="k", UploadId=upload_id, PartNumber=number, CopySource=source,
-                                     CopySourceRange=f"bytes={first}-{last}")["CopyPartResult"]
+        result = s3.upload_part_copy(
+            Bucket=bucket, Key="k", UploadId=upload_id, PartNumber=number, CopySource=source, CopySourceRange=f"bytes={first}-{last}"
+        )["CopyPartResult"]
         assert result["LastModified"]
         parts.append({"PartNumber": number, "ETag": result["ETag"]})
     whole = s3.upload_part_copy(Bucket=bucket, Key="k", UploadId=upload_id, PartNumber=4, CopySource={"Bucket": bucket, "Key": "small"})
@@ -367,14 +400,20 @@ def test_parts_may_be_copied_from_objects_and_ranges_of_them(s3, bucket):
     assert sizes == [last + 1 - first for first, last in ranges] + [5]
     complete(s3, bucket, upload_id, parts)
     s3.delete_object(Bucket=bucket, Key="from")
-    assert read(s3, bucket, "k") == b"".join(data[first:last + 1] for first, last in ranges) + b"small"
+    assert read(s3, bucket, "k") == b"".join(data[first : last + 1] for first, last in ranges) + b"small"
 
 
-@pytest.mark.parametrize("spec", ["0-9", "bytes=", "bytes=5-2", "bytes=-5", "bytes=5-", "bytes=a-b", "bytes=0-9,20-29", "bytes=0-1000000", "bytes=1000000-1000001"])
+@pytest.mark.parametrize(
+    "spec",
+    ["0-9", "bytes=", "bytes=5-2", "bytes=-5", "bytes=5-", "bytes=a-b", "bytes=0-9,20-29", "bytes=0-1000000", "bytes=1000000-1000001"],
+)
 def test_a_copy_range_that_is_none_is_refused(raw: Raw, s3, bucket, spec):
     s3.put_object(Bucket=bucket, Key="from", Body=b"x" * 1000)
-    answer = raw("PUT", f"/{bucket}/k?partNumber=1&uploadId={begin(s3, bucket)}",
-                 [("x-amz-copy-source", f"/{bucket}/from"), ("x-amz-copy-source-range", spec)])
+    answer = raw(
+        "PUT",
+        f"/{bucket}/k?partNumber=1&uploadId={begin(s3, bucket)}",
+        [("x-amz-copy-source", f"/{bucket}/from"), ("x-amz-copy-source-range", spec)],
+    )
     assert answer.status in (400, 416) and answer.code in ("InvalidArgument", "InvalidRange", "InvalidRequest"), answer
 
 
@@ -385,12 +424,16 @@ def test_copied_parts_know_versions_and_conditions(s3, versioned):
     named = {"Bucket": versioned, "Key": "from", "VersionId": old}
     with refused("PreconditionFailed", status=412):
         s3.upload_part_copy(Bucket=versioned, Key="k", UploadId=upload_id, PartNumber=1, CopySource=named, CopySourceIfMatch=etag(b"new"))
-    result = s3.upload_part_copy(Bucket=versioned, Key="k", UploadId=upload_id, PartNumber=1, CopySource=named, CopySourceIfMatch=etag(b"old"))
+    result = s3.upload_part_copy(
+        Bucket=versioned, Key="k", UploadId=upload_id, PartNumber=1, CopySource=named, CopySourceIfMatch=etag(b"old")
+    )
     assert result["CopySourceVersionId"] == old
     complete(s3, versioned, upload_id, [{"PartNumber": 1, "ETag": result["CopyPartResult"]["ETag"]}])
     assert read(s3, versioned, "k") == b"old"
     with refused("NoSuchKey", "NoSuchUpload", status=404):
-        s3.upload_part_copy(Bucket=versioned, Key="k", UploadId=begin(s3, versioned), PartNumber=1, CopySource={"Bucket": versioned, "Key": "missing"})
+        s3.upload_part_copy(
+            Bucket=versioned, Key="k", UploadId=begin(s3, versioned), PartNumber=1, CopySource={"Bucket": versioned, "Key": "missing"}
+        )
 
 
 # ---- checksums ------------------------------------------------------------------------------------------------------------------
@@ -414,8 +457,10 @@ def raw_upload(raw: Raw, bucket, algorithm, kind, parts):
         value = checksum(algorithm, part)
         answer = raw("PUT", f"/{bucket}/k?partNumber={number}&uploadId={upload_id}", [(f"x-amz-checksum-{algorithm.lower()}", value)], part)
         assert answer.status == 200 and answer.headers[f"x-amz-checksum-{algorithm.lower()}"] == value, answer
-        entries.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{answer.headers['etag']}</ETag>"
-                       f"<Checksum{algorithm}>{value}</Checksum{algorithm}></Part>")
+        entries.append(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{answer.headers['etag']}</ETag>"
+            f"<Checksum{algorithm}>{value}</Checksum{algorithm}></Part>"
+        )
     return upload_id, f"<CompleteMultipartUpload>{''.join(entries)}</CompleteMultipartUpload>".encode()
 
 
@@ -438,7 +483,9 @@ def test_full_object_checksums_are_those_of_the_bytes(raw: Raw, bucket, algorith
     assert (wrong.status, wrong.code) == (400, "BadDigest"), wrong
     headers = [(f"x-amz-checksum-{algorithm.lower()}", whole), ("x-amz-checksum-type", "FULL_OBJECT")]
     done = raw("POST", f"/{bucket}/k?uploadId={upload_id}", headers, document)
-    assert done.status == 200 and done.xml.findtext(f"Checksum{algorithm}") == whole and done.xml.findtext("ChecksumType") == "FULL_OBJECT", done
+    assert (
+        done.status == 200 and done.xml.findtext(f"Checksum{algorithm}") == whole and done.xml.findtext("ChecksumType") == "FULL_OBJECT"
+    ), done
 
 
 def test_without_an_algorithm_the_object_has_a_crc64nvme(server, bucket):
@@ -448,9 +495,17 @@ def test_without_an_algorithm_the_object_has_a_crc64nvme(server, bucket):
     assert head["ChecksumCRC64NVME"] == checksum("CRC64NVME", ONE + LAST) and head["ChecksumType"] == "FULL_OBJECT"
 
 
-@pytest.mark.parametrize(("algorithm", "kind"), [
-    ("SHA1", "FULL_OBJECT"), ("SHA256", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE"), ("CRC32", "OTHER"), ("CRC99", ""), ("", "FULL_OBJECT"),
-])
+@pytest.mark.parametrize(
+    ("algorithm", "kind"),
+    [
+        ("SHA1", "FULL_OBJECT"),
+        ("SHA256", "FULL_OBJECT"),
+        ("CRC64NVME", "COMPOSITE"),
+        ("CRC32", "OTHER"),
+        ("CRC99", ""),
+        ("", "FULL_OBJECT"),
+    ],
+)
 def test_a_type_that_the_algorithm_cannot_have_is_refused(raw: Raw, bucket, algorithm, kind):
     headers = [("x-amz-checksum-algorithm", algorithm)] * bool(algorithm) + [("x-amz-checksum-type", kind)] * bool(kind)
     answer = raw("POST", f"/{bucket}/k?uploads", headers)

@@ -40,7 +40,8 @@ def test_parts_of_a_multipart_object(s3, bucket):
     told = got["ObjectParts"]
     assert told["TotalPartsCount"] == 2
     assert [(one["PartNumber"], one["Size"], one["ChecksumSHA256"]) for one in told["Parts"]] == [
-        (number, len(part), checksum("SHA256", part)) for number, part in enumerate(parts, 1)]
+        (number, len(part), checksum("SHA256", part)) for number, part in enumerate(parts, 1)
+    ]
     page = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectParts"], MaxParts=1)["ObjectParts"]
     assert page["IsTruncated"] and page["NextPartNumberMarker"] == 1 and len(page["Parts"]) == 1
     rest = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectParts"], PartNumberMarker=1)["ObjectParts"]
@@ -66,8 +67,11 @@ def test_versions_and_markers(s3, versioned):
         s3.get_object_attributes(Bucket=versioned, Key="k", VersionId=marker, ObjectAttributes=["ETag"])
 
 
-@pytest.mark.parametrize("headers", [[], [("x-amz-object-attributes", "")], [("x-amz-object-attributes", "Nonsense")],
-                                     [("x-amz-object-attributes", "ETag,Nonsense")]], ids=range(4))
+@pytest.mark.parametrize(
+    "headers",
+    [[], [("x-amz-object-attributes", "")], [("x-amz-object-attributes", "Nonsense")], [("x-amz-object-attributes", "ETag,Nonsense")]],
+    ids=range(4),
+)
 def test_no_or_unknown_attributes_are_refused(raw: Raw, s3, bucket, headers):
     s3.put_object(Bucket=bucket, Key="k", Body=b"data")
     answer = raw("GET", f"/{bucket}/k?attributes", headers)

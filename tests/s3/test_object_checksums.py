@@ -24,7 +24,7 @@ def stored(raw, bucket):
 
 
 def chunks(data):
-    return [data[at:at + 65536] for at in range(0, len(data), 65536)]
+    return [data[at : at + 65536] for at in range(0, len(data), 65536)]
 
 
 @ALGORITHMS
@@ -73,7 +73,8 @@ def test_what_is_no_base64_of_the_right_length_is_InvalidRequest(raw: Raw, bucke
 
 def test_without_any_a_crc64nvme_is_computed(raw: Raw, bucket):
     for put in (
-        raw("PUT", f"/{bucket}/k", body=LARGE), raw.put_chunks(f"/{bucket}/k", chunks(LARGE), form=SIGNED_CHUNKS),
+        raw("PUT", f"/{bucket}/k", body=LARGE),
+        raw.put_chunks(f"/{bucket}/k", chunks(LARGE), form=SIGNED_CHUNKS),
         raw.put_chunks(f"/{bucket}/k", chunks(LARGE), form=UNSIGNED_CHUNKS_TRAILER),
     ):
         assert put.status == 200, put
@@ -107,12 +108,16 @@ def test_an_undeclared_or_other_trailer_is_malformed(raw: Raw, bucket, form):
 
 @pytest.mark.parametrize("declared", ["x-amz-checksum-crc99", "x-other", "x-amz-checksum-crc32,x-amz-checksum-sha1", "x-amz-meta-a"])
 def test_a_trailer_that_is_no_checksum_is_refused(raw: Raw, bucket, declared):
-    answer = raw.put_chunks(f"/{bucket}/k", [SMALL], form=UNSIGNED_CHUNKS_TRAILER, trailers=[(name, "AAAAAA==") for name in declared.split(",")])
+    answer = raw.put_chunks(
+        f"/{bucket}/k", [SMALL], form=UNSIGNED_CHUNKS_TRAILER, trailers=[(name, "AAAAAA==") for name in declared.split(",")]
+    )
     assert answer.status == 400 and answer.code in ("InvalidRequest", "MalformedTrailerError"), answer
 
 
 def test_the_trailers_name_is_case_insensitive(raw: Raw, bucket):
-    put = raw.put_chunks(f"/{bucket}/k", [SMALL], form=UNSIGNED_CHUNKS_TRAILER, trailers=[("X-Amz-Checksum-CRC32", checksum("CRC32", SMALL))])
+    put = raw.put_chunks(
+        f"/{bucket}/k", [SMALL], form=UNSIGNED_CHUNKS_TRAILER, trailers=[("X-Amz-Checksum-CRC32", checksum("CRC32", SMALL))]
+    )
     assert put.status == 200 and put.headers["x-amz-checksum-crc32"] == checksum("CRC32", SMALL), put
 
 

@@ -17,8 +17,15 @@ DATA = os.urandom(100_000)
 @pytest.fixture
 def source(s3, bucket):
     """A bucket with the object "from"."""
-    s3.put_object(Bucket=bucket, Key="from", Body=DATA, ContentType="text/plain", CacheControl="private", Metadata={"a": "1"},
-                  WebsiteRedirectLocation="/elsewhere")
+    s3.put_object(
+        Bucket=bucket,
+        Key="from",
+        Body=DATA,
+        ContentType="text/plain",
+        CacheControl="private",
+        Metadata={"a": "1"},
+        WebsiteRedirectLocation="/elsewhere",
+    )
     return bucket
 
 
@@ -111,7 +118,13 @@ def test_a_missing_source_is_named(s3, bucket):
 @pytest.mark.parametrize("value", ["", "/", "nokey", "/nokey", "/b/", "b/", "?versionId=1", "//k", "%", "b/%ff"])
 def test_a_copy_source_that_is_none_is_refused(raw: Raw, bucket, value):
     answer = raw("PUT", f"/{bucket}/to", [("x-amz-copy-source", value)])
-    assert answer.status in (400, 404) and answer.code in ("InvalidArgument", "InvalidRequest", "InvalidURI", "NoSuchBucket", "InvalidBucketName"), answer
+    assert answer.status in (400, 404) and answer.code in (
+        "InvalidArgument",
+        "InvalidRequest",
+        "InvalidURI",
+        "NoSuchBucket",
+        "InvalidBucketName",
+    ), answer
     assert raw("HEAD", f"/{bucket}/to").status == 404
 
 
@@ -135,12 +148,19 @@ PAST = datetime.now(UTC) - timedelta(days=1)
 GOOD, BAD = etag(DATA), etag(b"other")
 
 
-@pytest.mark.parametrize(("conditions", "copied"), [
-    ({"CopySourceIfMatch": GOOD}, True), ({"CopySourceIfMatch": BAD}, False), ({"CopySourceIfNoneMatch": GOOD}, False),
-    ({"CopySourceIfNoneMatch": BAD}, True), ({"CopySourceIfModifiedSince": PAST}, True), ({"CopySourceIfUnmodifiedSince": PAST}, False),
-    ({"CopySourceIfMatch": GOOD, "CopySourceIfUnmodifiedSince": PAST}, True),
-    ({"CopySourceIfNoneMatch": GOOD, "CopySourceIfModifiedSince": PAST}, False),
-])
+@pytest.mark.parametrize(
+    ("conditions", "copied"),
+    [
+        ({"CopySourceIfMatch": GOOD}, True),
+        ({"CopySourceIfMatch": BAD}, False),
+        ({"CopySourceIfNoneMatch": GOOD}, False),
+        ({"CopySourceIfNoneMatch": BAD}, True),
+        ({"CopySourceIfModifiedSince": PAST}, True),
+        ({"CopySourceIfUnmodifiedSince": PAST}, False),
+        ({"CopySourceIfMatch": GOOD, "CopySourceIfUnmodifiedSince": PAST}, True),
+        ({"CopySourceIfNoneMatch": GOOD, "CopySourceIfModifiedSince": PAST}, False),
+    ],
+)
 def test_conditions_on_the_source(s3, source, conditions, copied):
     if copied:
         copy(s3, source, **conditions)

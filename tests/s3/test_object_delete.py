@@ -144,11 +144,25 @@ BOMB = (
 OUTSIDE = b'<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><Delete><Object><Key>&x;</Key></Object></Delete>'
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"<", b"<Delete>", b"<Delete></Delet>", b"no xml", b"\xff\xfe", BOMB, OUTSIDE, b"<Delete><Object/></Delete>", b"<Other/>",
-    b"<Delete>" + b"<a>" * 5000 + b"</a>" * 5000 + b"</Delete>", b"<Delete><Object><Key>\x01</Key></Object></Delete>",
-    b"<Delete><Object><Key></Key></Object></Delete>",
-], ids=range(13))
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<",
+        b"<Delete>",
+        b"<Delete></Delet>",
+        b"no xml",
+        b"\xff\xfe",
+        BOMB,
+        OUTSIDE,
+        b"<Delete><Object/></Delete>",
+        b"<Other/>",
+        b"<Delete>" + b"<a>" * 5000 + b"</a>" * 5000 + b"</Delete>",
+        b"<Delete><Object><Key>\x01</Key></Object></Delete>",
+        b"<Delete><Object><Key></Key></Object></Delete>",
+    ],
+    ids=range(13),
+)
 def test_broken_and_hostile_documents_are_malformed(raw: Raw, bucket, body):
     answer = raw("POST", f"/{bucket}?delete", [content_md5(body)], body)
     assert answer.status == 400 and answer.code in ("MalformedXML", "MissingRequestBodyError", "UserKeyMustBeSpecified"), answer

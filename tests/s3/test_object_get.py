@@ -49,10 +49,12 @@ def test_a_range_is_sent_as_206(raw: Raw, stored, spec):
         assert answer.headers["content-range"] == f"bytes {low}-{high}/{len(data)}"
         assert answer.headers["content-length"] == str(high + 1 - low)
         if method == "GET":
-            assert answer.body == data[low:high + 1]
+            assert answer.body == data[low : high + 1]
 
 
-@pytest.mark.parametrize("spec", ["bytes=5-2", "bytes=", "bytes=x-y", "bytes=0-1,4-5", "items=0-1", "0-1", "bytes=--1", "bytes 0-1", "bytes=-"])
+@pytest.mark.parametrize(
+    "spec", ["bytes=5-2", "bytes=", "bytes=x-y", "bytes=0-1,4-5", "items=0-1", "0-1", "bytes=--1", "bytes 0-1", "bytes=-"]
+)
 def test_what_is_no_single_range_is_ignored(raw: Raw, stored, spec):
     bucket, data = stored
     answer = raw("GET", f"/{bucket}/k", [("Range", spec)])
@@ -90,7 +92,7 @@ def test_a_part_is_sent_by_its_number(s3, bucket):
     with refused("InvalidPartNumber", "InvalidPart", status=416):
         s3.get_object(Bucket=bucket, Key="k", PartNumber=4)
     across = s3.get_object(Bucket=bucket, Key="k", Range=f"bytes={PART - 3}-{2 * PART + 4}")["Body"].read()
-    assert across == b"".join(parts)[PART - 3:2 * PART + 5]
+    assert across == b"".join(parts)[PART - 3 : 2 * PART + 5]
 
 
 def test_a_plain_object_is_its_own_first_part(s3, stored):
@@ -120,20 +122,32 @@ PAST, FUTURE = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timede
 GOOD, BAD = etag(SMALL), etag(b"other")
 
 
-@pytest.mark.parametrize(("conditions", "status"), [
-    ({"IfMatch": GOOD}, 200), ({"IfMatch": GOOD.strip('"')}, 200), ({"IfMatch": "*"}, 200), ({"IfMatch": BAD}, 412),
-    ({"IfMatch": f"{BAD}, {GOOD}"}, 200), ({"IfNoneMatch": GOOD}, 304), ({"IfNoneMatch": f"W/{GOOD}"}, 304), ({"IfNoneMatch": BAD}, 200),
-    ({"IfNoneMatch": "*"}, 304), ({"IfModifiedSince": PAST}, 200), ({"IfModifiedSince": FUTURE - timedelta(days=1)}, 304),
-    ({"IfUnmodifiedSince": PAST}, 412), ({"IfUnmodifiedSince": FUTURE}, 200),
-    ({"IfMatch": GOOD, "IfUnmodifiedSince": PAST}, 200),            # AWS: the first decides
-    ({"IfNoneMatch": GOOD, "IfModifiedSince": PAST}, 304),
-    ({"IfNoneMatch": BAD, "IfModifiedSince": FUTURE - timedelta(days=1)}, 200),
-    ({"IfMatch": GOOD, "IfNoneMatch": GOOD}, 304),
-])
+@pytest.mark.parametrize(
+    ("conditions", "status"),
+    [
+        ({"IfMatch": GOOD}, 200),
+        ({"IfMatch": GOOD.strip('"')}, 200),
+        ({"IfMatch": "*"}, 200),
+        ({"IfMatch": BAD}, 412),
+        ({"IfMatch": f"{BAD}, {GOOD}"}, 200),
+        ({"IfNoneMatch": GOOD}, 304),
+        ({"IfNoneMatch": f"W/{GOOD}"}, 304),
+        ({"IfNoneMatch": BAD}, 200),
+        ({"IfNoneMatch": "*"}, 304),
+        ({"IfModifiedSince": PAST}, 200),
+        ({"IfModifiedSince": FUTURE - timedelta(days=1)}, 304),
+        ({"IfUnmodifiedSince": PAST}, 412),
+        ({"IfUnmodifiedSince": FUTURE}, 200),
+        ({"IfMatch": GOOD, "IfUnmodifiedSince": PAST}, 200),  # AWS: the first decides
+        ({"IfNoneMatch": GOOD, "IfModifiedSince": PAST}, 304),
+        ({"IfNoneMatch": BAD, "IfModifiedSince": FUTURE - timedelta(days=1)}, 200),
+        ({"IfMatch": GOOD, "IfNoneMatch": GOOD}, 304),
+    ],
+)
 def test_conditions(s3, bucket, conditions, status):
     s3.put_object(Bucket=bucket, Key="k", Body=SMALL)
     if any(value == FUTURE - timedelta(days=1) for value in conditions.values()):
-        conditions = conditions | {"IfModifiedSince": datetime.now(UTC)}     # a future date would be ignored
+        conditions = conditions | {"IfModifiedSince": datetime.now(UTC)}  # a future date would be ignored
     for read_with in (s3.get_object, s3.head_object):
         if status == 200:
             assert read_with(Bucket=bucket, Key="k", **conditions)["ETag"] == GOOD
@@ -164,8 +178,10 @@ def test_a_date_that_is_none_is_ignored(raw: Raw, s3, bucket, value):
 # ---- overrides ------------------------------------------------------------------------------------------------------------------
 
 OVERRIDES = {
-    "ResponseCacheControl": ("CacheControl", "no-cache"), "ResponseContentDisposition": ("ContentDisposition", 'attachment; filename="ü.txt"'),
-    "ResponseContentEncoding": ("ContentEncoding", "br"), "ResponseContentLanguage": ("ContentLanguage", "fr"),
+    "ResponseCacheControl": ("CacheControl", "no-cache"),
+    "ResponseContentDisposition": ("ContentDisposition", 'attachment; filename="ü.txt"'),
+    "ResponseContentEncoding": ("ContentEncoding", "br"),
+    "ResponseContentLanguage": ("ContentLanguage", "fr"),
     "ResponseContentType": ("ContentType", "text/x-other"),
 }
 
@@ -181,7 +197,10 @@ def test_response_headers_can_be_overridden(s3, bucket):
 
 def test_response_expires_is_sent_as_asked(raw: Raw, s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
-    assert raw("GET", f"/{bucket}/k?response-expires=Thu%2C%2001%20Dec%202033%2016%3A00%3A00%20GMT").headers["expires"] == "Thu, 01 Dec 2033 16:00:00 GMT"
+    assert (
+        raw("GET", f"/{bucket}/k?response-expires=Thu%2C%2001%20Dec%202033%2016%3A00%3A00%20GMT").headers["expires"]
+        == "Thu, 01 Dec 2033 16:00:00 GMT"
+    )
 
 
 @pytest.mark.parametrize("value", ["a%0d%0aX-Evil:%20yes", "a%0aX-Evil:yes", "a%00b", "%E2%98%83", "a%0d"])

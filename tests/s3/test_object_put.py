@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import socket
 
 import pytest
 
@@ -30,8 +31,12 @@ def test_a_put_replaces_the_whole_object(s3, bucket):
 
 
 SYSTEM = {
-    "ContentType": "text/plain; charset=utf-8", "CacheControl": "max-age=1, no-transform", "ContentDisposition": 'attachment; filename="a b.txt"',
-    "ContentEncoding": "gzip", "ContentLanguage": "de, en", "WebsiteRedirectLocation": "/other",
+    "ContentType": "text/plain; charset=utf-8",
+    "CacheControl": "max-age=1, no-transform",
+    "ContentDisposition": 'attachment; filename="a b.txt"',
+    "ContentEncoding": "gzip",
+    "ContentLanguage": "de, en",
+    "WebsiteRedirectLocation": "/other",
 }
 
 
@@ -55,8 +60,15 @@ def test_aws_chunked_is_no_content_encoding_of_the_object(raw: Raw, bucket):
 
 
 METADATA = [
-    ("plain", "value"), ("under_score", "kept_too"), ("dotted.name", "v"), ("blank", "a b  c"), ("tilde~name", "v"), ("empty", ""),
-    ("latin", "caf\xe9"), ("utf8", "\N{SNOWMAN} caf\u00e9".encode().decode("latin-1")), ("long", "x" * 1500),
+    ("plain", "value"),
+    ("under_score", "kept_too"),
+    ("dotted.name", "v"),
+    ("blank", "a b  c"),
+    ("tilde~name", "v"),
+    ("empty", ""),
+    ("latin", "caf\xe9"),
+    ("utf8", "\N{SNOWMAN} caf\u00e9".encode().decode("latin-1")),
+    ("long", "x" * 1500),
 ]
 
 
@@ -120,7 +132,12 @@ def test_a_body_that_is_not_the_signed_one_is_refused(raw: Raw, bucket, size):
 @pytest.mark.parametrize("value", ["", "abc", "UNSIGNED", EMPTY_SHA256[:-1], EMPTY_SHA256 + "0", "STREAMING", "g" * 64])
 def test_a_payload_hash_that_is_none_is_refused(raw: Raw, bucket, value):
     answer = raw("PUT", f"/{bucket}/k", body=b"x", sha256=value)
-    assert answer.status in (400, 501) and answer.code in ("InvalidArgument", "InvalidRequest", "NotImplemented", "XAmzContentSHA256Mismatch"), answer
+    assert answer.status in (400, 501) and answer.code in (
+        "InvalidArgument",
+        "InvalidRequest",
+        "NotImplemented",
+        "XAmzContentSHA256Mismatch",
+    ), answer
 
 
 def test_an_unknown_streaming_form_is_not_implemented(raw: Raw, bucket):
@@ -140,10 +157,25 @@ def test_a_put_without_any_length_is_refused(raw: Raw, bucket):
     assert (answer.status, answer.code) == (411, "MissingContentLength"), answer
 
 
-def test_transfer_encoding_chunked_without_a_stated_length_is_refused(raw: Raw, bucket):
+@pytest.mark.parametrize("data", [b"", b"x", b"y" * 100_000], ids=["empty", "small", "large"])
+def test_transfer_encoding_chunked_needs_no_length(raw: Raw, bucket, data):
     headers = [*raw.signed("PUT", f"/{bucket}/k", sha256=UNSIGNED), ("Transfer-Encoding", "chunked")]
-    answer = raw.send("PUT", f"/{bucket}/k", headers, b"1\r\nx\r\n0\r\n\r\n")
-    assert (answer.status, answer.code) == (411, "MissingContentLength"), answer
+    frames = [b"%x\r\n%s\r\n" % (len(data[at : at + 5000]), data[at : at + 5000]) for at in range(0, len(data), 5000)]
+    answer = raw.send("PUT", f"/{bucket}/k", headers, b"".join(frames) + b"0\r\n\r\n")
+    assert answer.status == 200, answer
+    assert raw("GET", f"/{bucket}/k").body == data
+
+
+def test_transfer_encoding_chunked_that_breaks_off_stores_nothing(raw: Raw, bucket):
+    headers = [*raw.signed("PUT", f"/{bucket}/k", sha256=UNSIGNED), ("Transfer-Encoding", "chunked")]
+    for body in (b"5\r\nabc", b"zz\r\nabc\r\n0\r\n\r\n", b"-1\r\n\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n"):
+        with socket.create_connection(raw.server.address, 10) as connection:
+            head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+            connection.sendall(f"PUT /{bucket}/k HTTP/1.1\r\n{head}\r\n".encode() + body)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+        assert raw("HEAD", f"/{bucket}/k").status == 404, body
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1x", "0x10", "1,2", "9" * 40, "+1"])
@@ -161,8 +193,6 @@ def test_more_than_5_gib_in_one_put_is_refused_before_the_body(raw: Raw, bucket)
 
 
 def test_an_upload_that_breaks_off_stores_nothing(raw: Raw, s3, bucket):
-    import socket
-
     s3.put_object(Bucket=bucket, Key="k", Body=b"before")
     headers = [*raw.signed("PUT", f"/{bucket}/k", sha256=UNSIGNED), ("Content-Length", "500000")]
     with socket.create_connection(raw.server.address) as connection:
@@ -249,8 +279,6 @@ def test_sixteen_increments_by_compare_and_swap_lose_none(s3, bucket):
 
 
 def test_100_continue_is_sent_only_when_the_upload_may_come(raw: Raw, bucket):
-    import socket
-
     data = b"x" * 100
     for secret, expected in ((raw.secret_key, b"HTTP/1.1 100"), ("wrong-secret", b"HTTP/1.1 403")):
         headers = Raw(raw.server, secret_key=secret).signed("PUT", f"/{bucket}/k", sha256=UNSIGNED)
@@ -260,4 +288,8 @@ def test_100_continue_is_sent_only_when_the_upload_may_come(raw: Raw, bucket):
             assert connection.recv(12) == expected
             if expected.endswith(b"100"):
                 connection.sendall(data)
-                assert b" 200 OK" in connection.recv(65536)
+                seen = b""
+                while b" 200 OK" not in seen:
+                    more = connection.recv(65536)
+                    assert more, seen
+                    seen += more

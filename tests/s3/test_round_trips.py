@@ -25,9 +25,14 @@ LEFT_OUT = {"ExpectedBucketOwner", "ExpectedSourceBucketOwner", "ContentLength",
 def value_of(shape: Shape, name: str, bucket: str) -> st.SearchStrategy[Any]:
     """A strategy for one member of boto3's arguments."""
     special = {
-        "Bucket": st.just(bucket), "Body": st.binary(max_size=40_000), "CopySource": st.builds(lambda key: {"Bucket": bucket, "Key": key}, TEXT | st.just("there")),
-        "UploadId": WORDS | st.just("0" * 32), "Range": st.sampled_from(["bytes=0-3", "bytes=-2", "bytes=9-", "x"]), "Key": TEXT | st.just("there"),
-        "CopySourceRange": st.sampled_from(["bytes=0-3", "bytes=2-1"]), "LocationConstraint": st.sampled_from(["us-east-1", "eu-west-1"]),
+        "Bucket": st.just(bucket),
+        "Body": st.binary(max_size=40_000),
+        "CopySource": st.builds(lambda key: {"Bucket": bucket, "Key": key}, TEXT | st.just("there")),
+        "UploadId": WORDS | st.just("0" * 32),
+        "Range": st.sampled_from(["bytes=0-3", "bytes=-2", "bytes=9-", "x"]),
+        "Key": TEXT | st.just("there"),
+        "CopySourceRange": st.sampled_from(["bytes=0-3", "bytes=2-1"]),
+        "LocationConstraint": st.sampled_from(["us-east-1", "eu-west-1"]),
     }
     if name in special:
         return special[name]
@@ -38,8 +43,11 @@ def value_of(shape: Shape, name: str, bucket: str) -> st.SearchStrategy[Any]:
     if isinstance(shape, MapShape):
         return st.dictionaries(st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True), WORDS, max_size=3)
     kinds: dict[str, st.SearchStrategy[Any]] = {
-        "boolean": st.booleans(), "integer": st.integers(-2, 12_000), "long": st.integers(-2, 2**40),
-        "timestamp": st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)), "blob": st.binary(max_size=100),
+        "boolean": st.booleans(),
+        "integer": st.integers(-2, 12_000),
+        "long": st.integers(-2, 2**40),
+        "timestamp": st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
+        "blob": st.binary(max_size=100),
     }
     if shape.type_name in kinds:
         return kinds[shape.type_name]
@@ -76,7 +84,7 @@ def test_random_arguments_get_a_clear_answer(server, s3, name):
             if not name.startswith("Head") and status >= 400:
                 assert told["Error"]["Code"] not in (str(status), "InternalError"), (arguments, told)
         except (botocore.exceptions.ParamValidationError, botocore.exceptions.FlexibleChecksumError):
-            pass            # boto3 itself would not send that
+            pass  # boto3 itself would not send that
         else:
             assert reply["ResponseMetadata"]["RequestId"]
             if "Body" in reply:
@@ -87,9 +95,17 @@ def test_random_arguments_get_a_clear_answer(server, s3, name):
     check()
 
 
-@given(metadata=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True), st.from_regex(r"([!-~]([ -~]{0,30}[!-~])?)?", fullmatch=True), max_size=5),
-       headers=st.fixed_dictionaries({}, optional=dict.fromkeys(("ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage"), WORDS)),
-       body=st.binary(max_size=3000))
+@given(
+    metadata=st.dictionaries(
+        st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True),
+        st.from_regex(r"([!-~]([ -~]{0,30}[!-~])?)?", fullmatch=True),
+        max_size=5,
+    ),
+    headers=st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage"), WORDS)
+    ),
+    body=st.binary(max_size=3000),
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_put_is_got(s3, bucket, metadata, headers, body):
     s3.put_object(Bucket=bucket, Key="k", Body=body, Metadata=metadata, **headers)

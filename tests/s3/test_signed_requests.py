@@ -47,15 +47,23 @@ def test_other_operations_can_be_presigned_too(server, s3, bucket, version):
     s3.put_object(Bucket=bucket, Key="k", Body=b"data")
     assert "<Key>k</Key>" in requests.get(presign(server, "list_objects_v2", version, Bucket=bucket), timeout=10).text
     assert requests.head(presign(server, "head_bucket", version, Bucket=bucket), timeout=10).status_code == 200
-    link = presign(server, "get_object", version, Bucket=bucket, Key="k", ResponseContentType="text/x", ResponseContentDisposition="attachment")
+    link = presign(
+        server, "get_object", version, Bucket=bucket, Key="k", ResponseContentType="text/x", ResponseContentDisposition="attachment"
+    )
     answer = requests.get(link, timeout=10)
     assert answer.headers["content-type"] == "text/x" and answer.headers["content-disposition"] == "attachment"
     begun = requests.post(presign(server, "create_multipart_upload", version, Bucket=bucket, Key="m"), timeout=10)
     upload_id = begun.text.partition("<UploadId>")[2].partition("<")[0]
-    part = requests.put(presign(server, "upload_part", version, Bucket=bucket, Key="m", UploadId=upload_id, PartNumber=1), data=b"p" * 50_000, timeout=10)
+    part = requests.put(
+        presign(server, "upload_part", version, Bucket=bucket, Key="m", UploadId=upload_id, PartNumber=1), data=b"p" * 50_000, timeout=10
+    )
     assert part.status_code == 200, part.text
-    document = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.headers['etag']}</ETag></Part></CompleteMultipartUpload>"
-    done = requests.post(presign(server, "complete_multipart_upload", version, Bucket=bucket, Key="m", UploadId=upload_id), data=document, timeout=10)
+    document = (
+        f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.headers['etag']}</ETag></Part></CompleteMultipartUpload>"
+    )
+    done = requests.post(
+        presign(server, "complete_multipart_upload", version, Bucket=bucket, Key="m", UploadId=upload_id), data=document, timeout=10
+    )
     assert done.status_code == 200, done.text
     assert read(s3, bucket, "m") == b"p" * 50_000
 
@@ -89,24 +97,51 @@ def test_a_link_lives_seven_days_at_most(server, bucket, expires):
 
 def changed(link, **query):
     parts = urlsplit(link)
-    pairs = {name: value for name, value in parse_qsl(parts.query)} | query
+    pairs = dict(parse_qsl(parts.query)) | query
     return parts._replace(query=urlencode({name: value for name, value in pairs.items() if value is not None})).geturl()
 
 
-@pytest.mark.parametrize("change", [
-    {"X-Amz-Signature": "0" * 64}, {"X-Amz-Signature": "x"}, {"X-Amz-Signature": None}, {"X-Amz-Expires": "3000"}, {"X-Amz-Expires": "x"},
-    {"X-Amz-Expires": None}, {"X-Amz-Date": "20200101T000000Z"}, {"X-Amz-Date": "x"}, {"X-Amz-Date": None}, {"X-Amz-Credential": "x"},
-    {"X-Amz-Credential": "AKIANOBODY/20260101/us-east-1/s3/aws4_request"}, {"X-Amz-Algorithm": "AWS4-HMAC-SHA512"}, {"X-Amz-SignedHeaders": ""},
-    {"X-Amz-SignedHeaders": "host;x-amz-date"}, {"response-content-type": "text/html"}, {"versionId": "null"},
-], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"X-Amz-Signature": "0" * 64},
+        {"X-Amz-Signature": "x"},
+        {"X-Amz-Signature": None},
+        {"X-Amz-Expires": "3000"},
+        {"X-Amz-Expires": "x"},
+        {"X-Amz-Expires": None},
+        {"X-Amz-Date": "20200101T000000Z"},
+        {"X-Amz-Date": "x"},
+        {"X-Amz-Date": None},
+        {"X-Amz-Credential": "x"},
+        {"X-Amz-Credential": "AKIANOBODY/20260101/us-east-1/s3/aws4_request"},
+        {"X-Amz-Algorithm": "AWS4-HMAC-SHA512"},
+        {"X-Amz-SignedHeaders": ""},
+        {"X-Amz-SignedHeaders": "host;x-amz-date"},
+        {"response-content-type": "text/html"},
+        {"versionId": "null"},
+    ],
+    ids=str,
+)
 def test_a_changed_link_is_refused(server, s3, bucket, change):
     s3.put_object(Bucket=bucket, Key="k", Body=b"secret")
     answer = requests.get(changed(presign(server, "get_object", Bucket=bucket, Key="k"), **change), timeout=10)
     assert answer.status_code in (400, 403) and b"secret" not in answer.content, answer.text
 
 
-@pytest.mark.parametrize("change", [{"Signature": "AAAA"}, {"Expires": "4000000000"}, {"Expires": "x"}, {"AWSAccessKeyId": "NOBODY"},
-                                    {"Signature": None}, {"Expires": None}, {"versionId": "null"}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Signature": "AAAA"},
+        {"Expires": "4000000000"},
+        {"Expires": "x"},
+        {"AWSAccessKeyId": "NOBODY"},
+        {"Signature": None},
+        {"Expires": None},
+        {"versionId": "null"},
+    ],
+    ids=str,
+)
 def test_a_changed_v2_link_is_refused(server, s3, bucket, change):
     s3.put_object(Bucket=bucket, Key="k", Body=b"secret")
     answer = requests.get(changed(presign(server, "get_object", "s3", Bucket=bucket, Key="k"), **change), timeout=10)
@@ -156,7 +191,10 @@ def test_an_unknown_key_is_InvalidAccessKeyId(server, bucket):
         server.client(credentials=("AKIANOBODY", "wrong")).list_objects_v2(Bucket=bucket)
 
 
-@pytest.mark.parametrize(("off_s", "fine"), [(0, True), (-14 * 60, True), (14 * 60, True), (-16 * 60, False), (16 * 60, False), (-DAY_S, False), (400 * DAY_S, False)])
+@pytest.mark.parametrize(
+    ("off_s", "fine"),
+    [(0, True), (-14 * 60, True), (14 * 60, True), (-16 * 60, False), (16 * 60, False), (-DAY_S, False), (400 * DAY_S, False)],
+)
 def test_the_clock_may_be_15_minutes_off(raw: Raw, bucket, off_s, fine):
     answer = raw("GET", f"/{bucket}?list-type=2", at_s=time.time() + off_s)
     if fine:
@@ -190,8 +228,20 @@ def test_a_changed_request_is_refused(raw: Raw, s3, bucket, what):
     assert read(s3, bucket, "k") == b"secret"
 
 
-AUTHORIZATIONS = ["", "x", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256 Credential=x", "Basic dXNlcjpwYXNz", "Bearer x", "AWS4-HMAC-SHA256 Credential=a/b/c/d/e,SignedHeaders=,Signature=",
-                  "AWS AKIATESTROOT00000000:AAAA", "AWS4-ECDSA-P256-SHA256 Credential=a/b/s3/aws4_request,SignedHeaders=host,Signature=00", "\xff" * 20, "A" * 6000]
+AUTHORIZATIONS = [
+    "",
+    "x",
+    "AWS4-HMAC-SHA256",
+    "AWS4-HMAC-SHA256 ",
+    "AWS4-HMAC-SHA256 Credential=x",
+    "Basic dXNlcjpwYXNz",
+    "Bearer x",
+    "AWS4-HMAC-SHA256 Credential=a/b/c/d/e,SignedHeaders=,Signature=",
+    "AWS AKIATESTROOT00000000:AAAA",
+    "AWS4-ECDSA-P256-SHA256 Credential=a/b/s3/aws4_request,SignedHeaders=host,Signature=00",
+    "\xff" * 20,
+    "A" * 6000,
+]
 
 
 @pytest.mark.parametrize("value", AUTHORIZATIONS, ids=range(len(AUTHORIZATIONS)))
@@ -202,7 +252,13 @@ def test_an_authorization_that_is_none_is_a_clear_error(raw: Raw, bucket, value)
     assert answer.status in (400, 403, 501) and answer.code, answer
 
 
-@pytest.mark.parametrize(("how", "codes"), [({"region": "eu-west-1"}, ("AuthorizationHeaderMalformed",)), ({"service": "ec2"}, ("AuthorizationHeaderMalformed", "SignatureDoesNotMatch"))])
+@pytest.mark.parametrize(
+    ("how", "codes"),
+    [
+        ({"region": "eu-west-1"}, ("AuthorizationHeaderMalformed",)),
+        ({"service": "ec2"}, ("AuthorizationHeaderMalformed", "SignatureDoesNotMatch")),
+    ],
+)
 def test_a_scope_for_elsewhere_is_refused(raw: Raw, bucket, how, codes):
     answer = raw("GET", f"/{bucket}", **how)
     assert answer.status in (400, 403) and answer.code in codes, answer
@@ -213,12 +269,34 @@ def test_an_unsigned_amz_header_is_refused(raw: Raw, bucket):
     assert (answer.status, answer.code) == (403, "AccessDenied"), answer
 
 
-@pytest.mark.parametrize("path", ["a~b", "a%7Eb", "a%2fb", "a%2Fb", "a/b", "%C3%BC", "%c3%bc", "a b".replace(" ", "%20"), "a+b", "a%2Bb", "(a)", "!*'", "a=b", "a,b", "a:b", "@"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a~b",
+        "a%7Eb",
+        "a%2fb",
+        "a%2Fb",
+        "a/b",
+        "%C3%BC",
+        "%c3%bc",
+        "a b".replace(" ", "%20"),
+        "a+b",
+        "a%2Bb",
+        "(a)",
+        "!*'",
+        "a=b",
+        "a,b",
+        "a:b",
+        "@",
+    ],
+)
 def test_a_path_may_be_signed_as_it_is_written(raw: Raw, bucket, path):
     assert raw("PUT", f"/{bucket}/{path}", body=b"x").status == 200
 
 
-@pytest.mark.parametrize("query", ["prefix=a%20b", "prefix=a+b", "prefix=a%2fb", "prefix=a/b", "prefix=%C3%BC", "prefix", "prefix=", "prefix=a&delimiter=%2F"])
+@pytest.mark.parametrize(
+    "query", ["prefix=a%20b", "prefix=a+b", "prefix=a%2fb", "prefix=a/b", "prefix=%C3%BC", "prefix", "prefix=", "prefix=a&delimiter=%2F"]
+)
 def test_a_query_may_be_written_in_any_way(raw: Raw, bucket, query):
     signed = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in parse_qsl(query, keep_blank_values=True))
     headers = raw.signed("GET", f"/{bucket}?{signed}")
@@ -238,11 +316,13 @@ def test_default_port_in_host_may_be_left_out_or_not(raw: Raw, bucket):
 def test_the_expected_bucket_owner_must_be_the_owner(s3, bucket):
     owner = s3.list_buckets()["Owner"]["ID"]
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", ExpectedBucketOwner=owner)
-    for act in (lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", ExpectedBucketOwner="111122223333"),
-                lambda: s3.get_object(Bucket=bucket, Key="k", ExpectedBucketOwner="111122223333"),
-                lambda: s3.delete_object(Bucket=bucket, Key="k", ExpectedBucketOwner="111122223333"),
-                lambda: s3.list_objects_v2(Bucket=bucket, ExpectedBucketOwner="111122223333"),
-                lambda: s3.delete_bucket(Bucket=bucket, ExpectedBucketOwner="111122223333")):
+    for act in (
+        lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", ExpectedBucketOwner="111122223333"),
+        lambda: s3.get_object(Bucket=bucket, Key="k", ExpectedBucketOwner="111122223333"),
+        lambda: s3.delete_object(Bucket=bucket, Key="k", ExpectedBucketOwner="111122223333"),
+        lambda: s3.list_objects_v2(Bucket=bucket, ExpectedBucketOwner="111122223333"),
+        lambda: s3.delete_bucket(Bucket=bucket, ExpectedBucketOwner="111122223333"),
+    ):
         with refused("AccessDenied", status=403):
             act()
     assert read(s3, bucket, "k", ExpectedBucketOwner=owner) == b"x"

@@ -30,7 +30,9 @@ def refuse(raw, bucket, answer, *allowed):
 
 
 @FORMS
-@pytest.mark.parametrize("chunks", [[], [b"x"], [b"x" * 8192], CHUNKS, [os.urandom(1 << 20)], [b"y" * 8192] * 40, [b"z" * 8191]], ids=range(7))
+@pytest.mark.parametrize(
+    "chunks", [[], [b"x"], [b"x" * 8192], CHUNKS, [os.urandom(1 << 20)], [b"y" * 8192] * 40, [b"z" * 8191]], ids=range(7)
+)
 def test_the_framing_is_taken_off(raw: Raw, s3, bucket, form, chunks):
     answer = put(raw, bucket, form, chunks)
     assert answer.status == 200, answer
@@ -47,7 +49,7 @@ def test_another_content_encoding_is_kept(raw: Raw, s3, bucket):
 def test_transfer_encoding_chunked_with_a_decoded_length_is_fine(raw: Raw, s3, bucket, form):
     def frame(pieces):
         body = b"".join(pieces)
-        return [b"%x\r\n%s\r\n" % (len(body[at:at + 3000]), body[at:at + 3000]) for at in range(0, len(body), 3000)] + [b"0\r\n\r\n"]
+        return [b"%x\r\n%s\r\n" % (len(body[at : at + 3000]), body[at : at + 3000]) for at in range(0, len(body), 3000)] + [b"0\r\n\r\n"]
 
     answer = put(raw, bucket, form, headers=[("Transfer-Encoding", "chunked")], length=None, change=frame)
     assert answer.status == 200, answer
@@ -58,7 +60,9 @@ def test_transfer_encoding_chunked_with_a_decoded_length_is_fine(raw: Raw, s3, b
 def test_works_for_parts_as_well(raw: Raw, s3, bucket, form):
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm="CRC32C")["UploadId"]
     headers = [] if form.endswith("TRAILER") else [("x-amz-checksum-crc32c", checksum("CRC32C", DATA))]
-    answer = raw.put_chunks(f"/{bucket}/k?partNumber=1&uploadId={upload_id}", CHUNKS, form=form, trailers=trailers_of(form), headers=headers)
+    answer = raw.put_chunks(
+        f"/{bucket}/k?partNumber=1&uploadId={upload_id}", CHUNKS, form=form, trailers=trailers_of(form), headers=headers
+    )
     assert answer.status == 200, answer
     part = {"PartNumber": 1, "ETag": answer.headers["etag"]}
     s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": [part]})
@@ -69,11 +73,11 @@ def test_works_for_parts_as_well(raw: Raw, s3, bucket, form):
 
 
 def flipped(piece: bytes, at: int) -> bytes:
-    return piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1:]
+    return piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1 :]
 
 
 def other_digit(piece: bytes, at: int) -> bytes:
-    return piece[:at] + (b"0" if piece[at:at + 1] != b"0" else b"1") + piece[at + 1:]
+    return piece[:at] + (b"0" if piece[at : at + 1] != b"0" else b"1") + piece[at + 1 :]
 
 
 TAMPERED = {
@@ -94,8 +98,16 @@ TAMPERED = {
 @pytest.mark.parametrize("what", TAMPERED)
 def test_signed_chunks_refuse_every_change(raw: Raw, bucket, form, what):
     answer = put(raw, bucket, form, change=TAMPERED[what])
-    refuse(raw, bucket, answer, (403, "SignatureDoesNotMatch"), (400, "IncompleteBody"), (400, "InvalidRequest"), (403, "InvalidChunkSizeError"),
-           (400, "MalformedTrailerError"))
+    refuse(
+        raw,
+        bucket,
+        answer,
+        (403, "SignatureDoesNotMatch"),
+        (400, "IncompleteBody"),
+        (400, "InvalidRequest"),
+        (403, "InvalidChunkSizeError"),
+        (400, "MalformedTrailerError"),
+    )
 
 
 @SIGNED
@@ -126,7 +138,9 @@ def test_a_signed_trailer_refuses_every_change(raw: Raw, bucket):
     }
     for name, change in changes.items():
         answer = put(raw, bucket, SIGNED_CHUNKS_TRAILER, change=change)
-        refuse(raw, bucket, answer, (403, "SignatureDoesNotMatch"), (400, "MalformedTrailerError"), (400, "BadDigest"), (400, "InvalidRequest"))
+        refuse(
+            raw, bucket, answer, (403, "SignatureDoesNotMatch"), (400, "MalformedTrailerError"), (400, "BadDigest"), (400, "InvalidRequest")
+        )
         assert name != "its value" or answer.status in (403, 400)
 
 
@@ -143,7 +157,7 @@ def test_an_unsigned_trailer_still_guards_the_bytes(raw: Raw, bucket):
 def test_only_the_last_chunk_may_be_below_8_kib(raw: Raw, bucket, form, chunks, bad):
     answer = put(raw, bucket, form, chunks)
     if bad:
-        refuse(raw, bucket, answer, (403, "InvalidChunkSizeError"))     # 403: as on AWS
+        refuse(raw, bucket, answer, (403, "InvalidChunkSizeError"))  # 403: as on AWS
         assert answer.xml.findtext("BadChunkSizeInBytes") == str(len(chunks[0]))
     else:
         assert answer.status == 200, answer
@@ -189,7 +203,9 @@ def test_what_is_not_aws_chunked_is_refused(raw: Raw, bucket, form, what):
     assert raw("HEAD", f"/{bucket}/k").status == 404
 
 
-@pytest.mark.parametrize("line", [b"x-amz-checksum-crc32c\r\n", b":AAAA\r\n", b"x y:z\r\n", b"\x00:a\r\n", b"x" * 5000 + b":a\r\n"], ids=range(5))
+@pytest.mark.parametrize(
+    "line", [b"x-amz-checksum-crc32c\r\n", b":AAAA\r\n", b"x y:z\r\n", b"\x00:a\r\n", b"x" * 5000 + b":a\r\n"], ids=range(5)
+)
 def test_a_trailer_line_that_is_none_is_malformed(raw: Raw, bucket, line):
     answer = put(raw, bucket, UNSIGNED_CHUNKS_TRAILER, change=lambda p: [*p[:4], line, p[-1]])
     refuse(raw, bucket, answer, (400, "MalformedTrailerError"))
@@ -219,14 +235,16 @@ def test_chunks_may_arrive_byte_by_byte(raw: Raw, s3, bucket):
     from tests.s3.raw import read_answer
 
     target, data = f"/{bucket}/k", os.urandom(300)
-    headers = raw.signed("PUT", target, [("x-amz-decoded-content-length", "300"), ("Content-Encoding", "aws-chunked")], sha256=SIGNED_CHUNKS)
+    headers = raw.signed(
+        "PUT", target, [("x-amz-decoded-content-length", "300"), ("Content-Encoding", "aws-chunked")], sha256=SIGNED_CHUNKS
+    )
     body = b"".join(raw.chunk_pieces([data, b""], signed=True))
     head = "".join(f"{name}: {value}\r\n" for name, value in [*headers, ("Content-Length", str(len(body)))])
     with socket.create_connection(raw.server.address, 10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(f"PUT {target} HTTP/1.1\r\n{head}\r\n".encode())
         for at in range(0, len(body), 7):
-            connection.sendall(body[at:at + 7])
+            connection.sendall(body[at : at + 7])
             time.sleep(0.0005)
         assert read_answer(connection, "PUT").status == 200
     assert read(s3, bucket, "k") == data

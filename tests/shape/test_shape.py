@@ -99,7 +99,7 @@ def test_the_rule_would_find_a_fault(tmp_path, monkeypatch):
         (tmp_path / folder / "__init__.py").write_text("")
     guilty = tmp_path / "shared" / "meta" / "guilty.py"
     guilty.write_text("from shared import blobs\nimport functions.s3.buckets\ndef f():\n    from ..blobs import engine\n")
-    monkeypatch.setattr("tests.shape.test_shape.ROOT" if __name__ == "tests.shape.test_shape" else f"{__name__}.ROOT", tmp_path)
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
     assert len(faults(guilty)) == 3
 
 

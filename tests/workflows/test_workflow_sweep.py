@@ -54,10 +54,10 @@ def ids():
     return {bytes(blob_id) for (blob_id,) in Blob.select(Blob.id).tuples()}
 
 
-def test_a_freed_blob_goes_after_a_minute_file_and_row(context, engine, rings):
+def test_a_freed_blob_goes_after_some_minutes_file_and_row(context, engine, rings):
     used = add_row(stored(engine))
-    just_freed = add_row(stored(engine), 0, now_ms() - 50_000)
-    freed = add_row(stored(engine), 0, now_ms() - 70_000)
+    just_freed = add_row(stored(engine), 0, now_ms() - (module.FREED_DELAY_S - 10) * 1000)
+    freed = add_row(stored(engine), 0, now_ms() - (module.FREED_DELAY_S + 10) * 1000)
     run = sweep(context)
     assert files(engine) == ids() == {used, just_freed}
     assert freed not in ids()
@@ -65,13 +65,13 @@ def test_a_freed_blob_goes_after_a_minute_file_and_row(context, engine, rings):
     assert (run.done, run.total) == (4, 4)      # three files looked at, one row
 
 
-def test_a_file_without_a_row_goes_after_the_delay_and_after_another_minute(context, engine, rings):
+def test_a_file_without_a_row_goes_after_the_delay_and_some_minutes_later(context, engine, rings):
     young = stored(engine, age_ms=HOUR_MS - 10_000)
     old = stored(engine, age_ms=HOUR_MS + 10_000)
     sweep(context)
     assert files(engine) == {young, old}
     assert ids() == {old}
-    Blob.update(freed_ms=Blob.freed_ms - 61_000).execute()
+    Blob.update(freed_ms=Blob.freed_ms - (module.FREED_DELAY_S + 1) * 1000).execute()
     sweep(context)
     assert files(engine) == {young}
     assert ids() == set()
