@@ -8,11 +8,10 @@ from shared.context import Context
 from shared.errors import InvalidArgument, MethodNotAllowed, NoSuchKey, NoSuchVersion
 from shared.meta import objects
 from shared.meta.objects import Found
+from shared.protocol.checksums import type_of
 from shared.protocol.metadata import PREFIX
 from shared.protocol.scalars import http_date
 from shared.request import Headers
-
-COMPOSITE_MARK = "-"        # only a composite checksum has it: base64 does not
 
 # Query overrides of GetObject and HeadObject → the reply header they replace.
 OVERRIDES = {
@@ -59,12 +58,7 @@ def checksum_members(algorithm: str | None, value: str | None) -> dict[str, str]
     """A stored checksum as result members: ChecksumCRC32 …, ChecksumType."""
     if not algorithm or not value:
         return {}
-    return {f"Checksum{algorithm}": value, "ChecksumType": checksum_type(value)}
-
-
-def checksum_type(value: str) -> str:
-    """COMPOSITE when the value was made of the parts' checksums, else FULL_OBJECT."""
-    return "COMPOSITE" if COMPOSITE_MARK in value else "FULL_OBJECT"
+    return {f"Checksum{algorithm}": value, "ChecksumType": type_of(value)}
 
 
 def object_headers(ctx: Context, found: Found, *, whole: bool = True) -> Headers:
@@ -100,6 +94,6 @@ def checksum_headers(algorithm: str | None, value: str | None, *, like: str | No
     """A stored checksum as reply headers. A part's is of the type of its whole object's, ``like``."""
     if not algorithm or not value:
         return []
-    return [(f"x-amz-checksum-{algorithm.lower()}", value), ("x-amz-checksum-type", checksum_type(like or value))]
+    return [(f"x-amz-checksum-{algorithm.lower()}", value), ("x-amz-checksum-type", type_of(like or value))]
 
 

@@ -8,10 +8,10 @@ from shared.errors import InvalidArgument
 from shared.meta import listing, objects
 from shared.meta.listing import Page as Found
 from shared.protocol import listing_xml
-from shared.protocol.listing_xml import Owner, Page, Row
+from shared.protocol.listing_xml import Page
 from shared.registry import s3
 from shared.request import Reply
-from shared.views import checksum_type, owner
+from shared.views import owner
 
 MAX_PAGE = 1000
 XML = [("Content-Type", "application/xml")]
@@ -99,24 +99,9 @@ def _position(token: str) -> bytes:
 
 
 def _page(ctx: Context, found: Found, *, owners: bool = True) -> Page:
-    known: dict[int, Owner] = {}
-
-    def shown(row: listing.Row) -> Owner | None:
-        if not owners:
-            return None
-        if row.owner_id not in known:
-            of = owner(ctx, row.owner_id)
-            known[row.owner_id] = of["ID"], of["DisplayName"]
-        return known[row.owner_id]
-
-    rows = [
-        Row(
-            row.key, row.mtime_ms, row.etag, row.size, row.storage_class or "STANDARD", shown(row), row.version_id, bool(row.is_latest),
-            bool(row.is_marker), row.checksum_algorithm, checksum_type(row.checksum) if row.checksum else None,
-        )
-        for row in found.rows
-    ]
+    shown = {number: owner(ctx, number) for number in {row.owner_id for row in found.rows}} if owners else {}
     return Page(
-        bucket=ctx.bucket.name, rows=rows, prefixes=found.prefixes, prefix=ctx.params.get("Prefix") or "",
+        bucket=ctx.bucket.name, rows=found.rows, prefixes=found.prefixes, prefix=ctx.params.get("Prefix") or "",
         delimiter=ctx.params.get("Delimiter"), max_keys=_limit(ctx), truncated=found.truncated, url=ctx.params.get("EncodingType") == "url",
+        owners={number: (of["ID"], of["DisplayName"]) for number, of in shown.items()},
     )

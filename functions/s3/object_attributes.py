@@ -7,8 +7,9 @@ from shared.errors import InvalidArgument
 from shared.meta import uploads
 from shared.meta.objects import Found
 from shared.permissions import by_version
+from shared.protocol.checksums import type_of
 from shared.registry import s3
-from shared.views import checksum_members, checksum_type, find_version
+from shared.views import checksum_members, find_version
 
 KNOWN = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 MAX_PARTS = 1000
@@ -42,7 +43,7 @@ def get_object_attributes(ctx: Context) -> dict[str, Any]:
 
 
 def _parts(ctx: Context, found: Found, body_id: bytes, count: int) -> dict[str, Any]:
-    with_checksums = found.checksum is not None and checksum_type(found.checksum) == "COMPOSITE"
+    with_checksums = found.checksum is not None and type_of(found.checksum) == "COMPOSITE"
     limit, after = min(ctx.params.get("MaxParts", MAX_PARTS), MAX_PARTS), ctx.params.get("PartNumberMarker", 0)
     page = uploads.parts(body_id, after, limit + 1)
     shown = page[:limit]

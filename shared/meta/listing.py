@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from peewee import Select, SqliteDatabase, Value
 
+from shared.listed import Listed as Row
 from shared.meta.database import connection
 from shared.meta.models import Object, Version, db
 from shared.meta.statement import P, Statement, Text
@@ -19,23 +20,6 @@ from shared.meta.statement import P, Statement, Text
 END_OF_KEYS = b"\xff" * 1025    # above every key: they are UTF-8 and at most 1,024 bytes
 BEFORE_ALL = -(1 << 63)         # the ``seq`` in front of every version of a key
 SMALL_BATCH = 4                 # rows fetched to see whether common prefixes or keys come next
-
-
-class Row(NamedTuple):
-    """One listed version."""
-
-    key: bytes
-    seq: int
-    version_id: str
-    mtime_ms: int
-    size: int
-    etag: str
-    owner_id: int
-    storage_class: str | None
-    checksum_algorithm: str | None
-    checksum: str | None
-    is_marker: bool
-    is_latest: bool
 
 
 @dataclass
@@ -115,7 +99,7 @@ def current_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: byte
 
     def fetch(position: Position, count: int) -> list[Row]:
         lower = position[0] if position[1] is None else position[0] + b"\x00"
-        return [Row(*row) for row in _objects(conn, bucket_id=bucket_id, lower=lower, upper=upper, limit=count)]
+        return list(map(Row._make, _objects(conn, bucket_id=bucket_id, lower=lower, upper=upper, limit=count)))
 
     hop = _hopping(_object_hops, bucket_id, prefix, delimiter)
     return _page(fetch, hop, prefix, delimiter, (max(prefix, _behind(after, prefix, delimiter)), None), limit)
@@ -161,7 +145,7 @@ def _rest(bucket_id: int, key: bytes, seq: int, count: int) -> list[Row]:
 
 
 def _sorted(statement: Statement, **values: Any) -> list[Row]:
-    rows = [Row(*row) for row in statement(connection(), **values)]
+    rows = list(map(Row._make, statement(connection(), **values)))
     rows.sort(key=lambda row: (row.key, row.seq))
     return rows
 
@@ -189,8 +173,9 @@ def _page(fetch: Fetch, hop: Hop, prefix: bytes, delimiter: bytes, position: Pos
 
     Where prefix follows on prefix, hop.
     """
-    page = Page()
-    batch = SMALL_BATCH if delimiter else limit + 1
+    if not delimiter:
+        return _flat_page(fetch, position, limit)
+    page, batch = Page(), SMALL_BATCH
     while limit and (rows := fetch(position, batch)):
         files = len(page.rows)
         position, skipped = _take(page, rows, prefix, delimiter, limit)
@@ -203,6 +188,14 @@ def _page(fetch: Fetch, hop: Hop, prefix: bytes, delimiter: bytes, position: Pos
             if page.truncated or not keys or skipped:
                 break
         batch = SMALL_BATCH if skipped else min(batch * 4, limit + 1)
+    return page
+
+
+def _flat_page(fetch: Fetch, position: Position, limit: int) -> Page:
+    rows = fetch(position, limit + 1) if limit else []
+    page = Page(rows[:limit], truncated=len(rows) > limit)
+    if page.rows:
+        page.last = (page.rows[-1].key, page.rows[-1].seq)
     return page
 
 
@@ -226,7 +219,7 @@ def _take(page: Page, rows: list[Row], prefix: bytes, delimiter: bytes, limit: i
         if len(page.rows) + len(page.prefixes) >= limit:
             page.truncated = True
             break
-        cut = row.key.find(delimiter, len(prefix)) if delimiter else -1
+        cut = row.key.find(delimiter, len(prefix))
         if cut >= 0:
             common = row.key[: cut + len(delimiter)]
             page.prefixes.append(common)

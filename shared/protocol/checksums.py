@@ -120,6 +120,11 @@ def find(name: str) -> Algorithm:
     return algorithm
 
 
+def type_of(value: str) -> str:
+    """FULL_OBJECT, or COMPOSITE for a stored value that was made of the parts' checksums: only that has a hyphen."""
+    return COMPOSITE if "-" in value else FULL_OBJECT
+
+
 def declared_trailers(headers: Headers) -> list[str]:
     """The names in x-amz-trailer, in lower case."""
     return [name.strip().lower() for name in headers.get("x-amz-trailer", "").split(",") if name.strip()]

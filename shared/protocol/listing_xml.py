@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
+from shared.listed import Listed
+from shared.protocol.checksums import type_of
 from shared.protocol.scalars import SPECIAL, iso_date, xml_text
 from shared.protocol.wire import XMLNS
 
@@ -18,36 +20,21 @@ Owner = tuple[str, str]  # id, display name
 Text = Callable[[bytes | str], str]
 
 
-class Row(NamedTuple):
-    """One object version or delete marker. ``mtime_ms`` is UTC, ``etag`` without quotes, ``size`` in bytes."""
-
-    key: bytes
-    mtime_ms: int
-    etag: str
-    size: int
-    storage_class: str = "STANDARD"
-    owner: Owner | None = None
-    version_id: str = "null"
-    is_latest: bool = True
-    is_marker: bool = False
-    checksum_algorithm: str | None = None
-    checksum_type: str | None = None
-
-
 class Page(NamedTuple):
     """What all listings have: the question echoed, and one page of the answer in key order.
 
-    ``url`` is ``encoding-type=url``. ``delimiter`` None or empty is left out of the reply.
+    ``url`` is ``encoding-type=url``; ``owners`` are shown by their ids, unknown ones not at all. ``delimiter`` None or empty is left out of the reply.
     """
 
     bucket: str
-    rows: Sequence[Row]
+    rows: Sequence[Listed]
     prefixes: Sequence[bytes] = ()
     prefix: str = ""
     delimiter: str | None = None
     max_keys: int = 1000
     truncated: bool = False
     url: bool = False
+    owners: Mapping[int, Owner] = {}
 
 
 def list_objects(page: Page, *, marker: str = "", next_marker: bytes | None = None) -> bytes:
@@ -114,9 +101,9 @@ def list_object_versions(
     if next_version_id_marker is not None:
         out.append(f"<NextVersionIdMarker>{xml_text(next_version_id_marker)}</NextVersionIdMarker>")
     out.append(_common(page, text))
-    owners = _Owners()
+    owners = _Owners(page)
     for key, row in zip(_keys(page), page.rows, strict=True):
-        _, mtime_ms, etag, size, storage_class, owner, version_id, is_latest, is_marker, algorithm, kind = row
+        _, _, version_id, mtime_ms, size, etag, owner, storage_class, algorithm, checksum_value, is_marker, is_latest = row
         identity = (
             f"<Key>{key}</Key><VersionId>{version_id}</VersionId>"
             f"<IsLatest>{'true' if is_latest else 'false'}</IsLatest><LastModified>{iso_date(mtime_ms)}</LastModified>"
@@ -124,10 +111,10 @@ def list_object_versions(
         if is_marker:
             out.append(f"<DeleteMarker>{identity}{owners[owner]}</DeleteMarker>")
         else:
-            checksum = _checksum(algorithm, kind) if algorithm else ""
+            checksum = _checksum(algorithm, checksum_value) if algorithm else ""
             out.append(
                 f"<Version>{identity}<ETag>&quot;{etag}&quot;</ETag>{checksum}<Size>{size}</Size>"
-                f"<StorageClass>{storage_class}</StorageClass>{owners[owner]}</Version>"
+                f"<StorageClass>{storage_class or 'STANDARD'}</StorageClass>{owners[owner]}</Version>"
             )
     return _finish("ListVersionsResult", out, page, text)
 
@@ -135,15 +122,17 @@ def list_object_versions(
 # ---- pieces ------------------------------------------------------------------------------------------------------------------
 
 
-class _Owners(dict[Owner | None, str]):
-    """The Owner element of each owner on a page, made once."""
+class _Owners(dict[int, str]):
+    """The Owner element of each owner on a page."""
 
-    def __missing__(self, owner: Owner | None) -> str:
-        made = ""
-        if owner is not None:
-            made = f"<Owner><ID>{xml_text(owner[0])}</ID><DisplayName>{xml_text(owner[1])}</DisplayName></Owner>"
-        self[owner] = made
-        return made
+    def __init__(self, page: Page) -> None:
+        super().__init__(
+            (number, f"<Owner><ID>{xml_text(canonical)}</ID><DisplayName>{xml_text(name)}</DisplayName></Owner>")
+            for number, (canonical, name) in page.owners.items()
+        )
+
+    def __missing__(self, number: int) -> str:
+        return ""
 
 
 def _plain(value: bytes | str) -> str:
@@ -176,19 +165,19 @@ def _keys(page: Page) -> list[str]:
     return [xml_text(name) for name in names] if SPECIAL.search(together) else names
 
 
-def _checksum(algorithm: str, kind: str | None) -> str:
-    of_what = f"<ChecksumType>{kind}</ChecksumType>" if kind else ""
+def _checksum(algorithm: str, value: str | None) -> str:
+    of_what = f"<ChecksumType>{type_of(value)}</ChecksumType>" if value else ""
     return f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm>{of_what}"
 
 
 def _contents(out: list[str], page: Page, *, with_owner: bool) -> None:
-    owners = _Owners()
+    owners = _Owners(page) if with_owner else {}
     for key, row in zip(_keys(page), page.rows, strict=True):
-        _, mtime_ms, etag, size, storage_class, owner, _, _, _, algorithm, kind = row
-        checksum = _checksum(algorithm, kind) if algorithm else ""
+        _, _, _, mtime_ms, size, etag, owner, storage_class, algorithm, checksum_value, _, _ = row
+        checksum = _checksum(algorithm, checksum_value) if algorithm else ""
         out.append(
             f"<Contents><Key>{key}</Key><LastModified>{iso_date(mtime_ms)}</LastModified><ETag>&quot;{etag}&quot;</ETag>{checksum}"
-            f"<Size>{size}</Size><StorageClass>{storage_class}</StorageClass>{owners[owner] if with_owner else ''}</Contents>"
+            f"<Size>{size}</Size><StorageClass>{storage_class or 'STANDARD'}</StorageClass>{owners[owner] if owners else ''}</Contents>"
         )
 
 

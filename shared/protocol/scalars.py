@@ -51,11 +51,16 @@ def _day(days: int) -> str:
     return f"{t.tm_year:04d}-{t.tm_mon:02d}-{t.tm_mday:02d}T"
 
 
+_MINUTES = [f"{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60)]
+_SECONDS = [f"{second:02d}." for second in range(60)]
+_MILLIS = [f"{milli:03d}Z" for milli in range(1000)]
+
+
 def iso_date(milliseconds: int) -> str:
-    """UTC milliseconds since 1970 as ISO 8601 with three decimals and Z."""
-    days, rest = divmod(milliseconds, 86_400_000)
-    minutes, rest = divmod(rest, 60_000)
-    return f"{_day(days)}{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}Z"
+    """UTC milliseconds since 1970 as ISO 8601 with three decimals and Z. From tables: a listing asks a thousand times."""
+    minutes, rest = divmod(milliseconds, 60_000)
+    days, minute = divmod(minutes, 1440)
+    return _day(days) + _MINUTES[minute] + _SECONDS[rest // 1000] + _MILLIS[rest % 1000]
 
 
 def parse_http_date(text: str) -> datetime | None:

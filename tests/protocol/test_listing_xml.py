@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from shared.listed import Listed
 from shared.protocol import listing_xml
-from shared.protocol.listing_xml import Page, Row
+from shared.protocol.listing_xml import Page
 from shared.protocol.model import load_model
 
 MODEL = boto3.client("s3", region_name="us-east-1").meta.service_model
@@ -19,7 +20,8 @@ OPERATIONS = load_model().operations
 MTIME_MS = 1_700_000_000_123
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, 123000, tzinfo=UTC)
 OWNER = ("id<1>", "Ann & Bob")
-ROW = Row(b"a/b", MTIME_MS, "e" * 32, 5, owner=OWNER, checksum_algorithm="CRC32", checksum_type="FULL_OBJECT")
+ROW = Listed(b"a/b", -1, "null", MTIME_MS, 5, "e" * 32, 1, checksum_algorithm="CRC32", checksum="AAAAAA==")
+OWNERS = {1: OWNER}
 UNFIT = set(range(32)) - {9, 10, 13}
 
 
@@ -43,7 +45,7 @@ WITH_OWNER = CONTENT | {"Owner": {"ID": "id<1>", "DisplayName": "Ann & Bob"}}
 
 
 def test_list_objects():
-    page = Page("bucket", [ROW], [b"c/", b"d&/"], prefix="p", delimiter="/", max_keys=3, truncated=True)
+    page = Page("bucket", [ROW], [b"c/", b"d&/"], owners=OWNERS, prefix="p", delimiter="/", max_keys=3, truncated=True)
     body = listing_xml.list_objects(page, marker="m", next_marker=b"d&/")
     assert parsed("ListObjects", body) == {
         "Name": "bucket",
@@ -59,7 +61,7 @@ def test_list_objects():
 
 
 def test_list_objects_v2():
-    page = Page("bucket", [ROW], [b"c/"], max_keys=1000)
+    page = Page("bucket", [ROW], [b"c/"], owners=OWNERS, max_keys=1000)
     body = listing_xml.list_objects_v2(page, continuation_token="t=", next_token="n=", start_after="s", fetch_owner=True)
     assert parsed("ListObjectsV2", body) == {
         "Name": "bucket",
@@ -82,7 +84,7 @@ def test_list_object_versions():
         ROW._replace(version_id="v2", is_latest=False),
         ROW._replace(version_id="null", is_latest=False, checksum_algorithm=None),
     ]
-    page = Page("bucket", rows, truncated=True)
+    page = Page("bucket", rows, truncated=True, owners=OWNERS)
     body = listing_xml.list_object_versions(
         page, key_marker="k", version_id_marker="v", next_key_marker=b"a/b", next_version_id_marker="null"
     )

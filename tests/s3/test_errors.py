@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import socket
@@ -101,7 +102,7 @@ def test_what_is_not_http_gets_a_clear_error_and_the_server_lives_on(raw: Raw, s
             connection.sendall(request_bytes)
             connection.shutdown(socket.SHUT_WR)
             answer = read_answer(connection)
-        except (ConnectionError, __import__("http.client").client.BadStatusLine):
+        except (ConnectionError, http.client.BadStatusLine):
             answer = None
     if answer is not None:
         assert 400 <= answer.status < 600 and answer.code, answer

@@ -136,12 +136,11 @@ def test_a_signed_trailer_refuses_every_change(raw: Raw, bucket):
         "both gone": lambda p: [*p[:4], *p[6:]],
         "another name": lambda p: [*p[:4], p[4].replace(b"crc32c", b"crc32d"), *p[5:]],
     }
-    for name, change in changes.items():
+    for change in changes.values():
         answer = put(raw, bucket, SIGNED_CHUNKS_TRAILER, change=change)
         refuse(
             raw, bucket, answer, (403, "SignatureDoesNotMatch"), (400, "MalformedTrailerError"), (400, "BadDigest"), (400, "InvalidRequest")
         )
-        assert name != "its value" or answer.status in (403, 400)
 
 
 def test_an_unsigned_trailer_still_guards_the_bytes(raw: Raw, bucket):

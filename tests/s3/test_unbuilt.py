@@ -40,8 +40,7 @@ def names(built: bool) -> list[str]:
 FOUNDATION = """
     ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject DeleteObjects CopyObject
     GetObjectAttributes ListObjects ListObjectsV2 ListObjectVersions GetBucketVersioning PutBucketVersioning CreateMultipartUpload
-    UploadPart
-    UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
+    UploadPart UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads
 """
 
 
