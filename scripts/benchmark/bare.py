@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmark.endpoints import ROOT, cpu_s
+from scripts.benchmark.endpoints import ROOT
 from shared.host.contract import Admission, Body, Lane, Refusal
 from shared.host.server import create_server
 from shared.request import Reply, Request
@@ -100,9 +100,10 @@ class BareServer:
             child.wait()
         self._socket.close()
 
-    def cpu_s(self) -> float:
-        """CPU seconds used so far."""
-        return sum(cpu_s(child.pid) for child in self._children)
+    @property
+    def pids(self) -> list[int]:
+        """Its processes."""
+        return [child.pid for child in self._children]
 
 
 def main(kind: str, fd: str, path: str) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from scripts.benchmark import floor, load, report, wrk
 from scripts.benchmark.bare import BareServer
-from scripts.benchmark.endpoints import Endpoint, scratch_folder
+from scripts.benchmark.endpoints import Endpoint, costed, scratch_folder
 from scripts.benchmark.sample import Sample
 
 FILE_BYTES = 64 << 20
@@ -29,25 +29,18 @@ def asked() -> list[str]:
 
 def small(server: BareServer, seconds: float) -> Sample:
     """4 KiB replies to presigned GETs."""
-    return _costed(server, lambda: wrk.drive(server.url, [f"GET {target}" for target in asked()], seconds, size_bytes=4096))
+    return costed(server.pids, lambda: wrk.drive(server.url, [f"GET {target}" for target in asked()], seconds, size_bytes=4096))
 
 
 def heads(server: BareServer, seconds: float) -> Sample:
     """Replies to presigned HEADs."""
-    return _costed(server, lambda: load.drive([load.Worker("heads", url=server.url, targets=asked(), connections=16, seconds=seconds)]))
+    return costed(server.pids, lambda: load.drive([load.Worker("heads", url=server.url, targets=asked(), connections=16, seconds=seconds)]))
 
 
 def large(server: BareServer, seconds: float, size_bytes: int = FILE_BYTES) -> Sample:
     """A file, to four connections."""
     requests = [f"GET {target}" for target in asked()[:8]]
-    return _costed(server, lambda: wrk.drive(server.url, requests, seconds, size_bytes=size_bytes, connections=LARGE_CONNECTIONS))
-
-
-def _costed(server: BareServer, drive: Callable[[], Sample]) -> Sample:
-    before = server.cpu_s()
-    sample = drive()
-    sample.cpu_us = (server.cpu_s() - before) / sample.requests * 1e6 if sample.requests else None
-    return sample
+    return costed(server.pids, lambda: wrk.drive(server.url, requests, seconds, size_bytes=size_bytes, connections=LARGE_CONNECTIONS))
 
 
 def random_file(folder: Path, size_bytes: int) -> Path:

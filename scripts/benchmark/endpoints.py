@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +24,8 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from obstore.store import S3Store
+
+from scripts.benchmark.sample import Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60
@@ -92,10 +94,6 @@ class Endpoint:
             if "BucketAlreadyOwnedByYou" not in str(error):
                 raise
 
-    def cpu_s(self) -> float | None:
-        """CPU seconds the server's processes used so far; None when they are not ours."""
-        return sum(map(cpu_s, self.pids)) if self.pids else None
-
 
 class _Unsigned(S3SigV4Auth):
     def payload(self, request: Any) -> str:
@@ -115,6 +113,16 @@ def cpu_s(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def costed(pids: list[int], measure: Callable[[], Sample]) -> Sample:
+    """Measure, and add what the server's processes used for it; nothing when they are not ours to look at."""
+    before = [cpu_s(pid) for pid in pids]
+    sample = measure()
+    used_s = [cpu_s(pid) - earlier_s for pid, earlier_s in zip(pids, before, strict=True)]
+    if sum(used_s) and sample.requests:
+        sample.cpu_us, sample.busiest = sum(used_s) / sample.requests * 1e6, max(used_s) / sum(used_s)
+    return sample
 
 
 def memory_mb(pid: int) -> dict[str, float]:

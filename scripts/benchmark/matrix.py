@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import obstore
 
 from scripts.benchmark import load, wrk
-from scripts.benchmark.endpoints import Endpoint
+from scripts.benchmark.endpoints import Endpoint, costed
 from scripts.benchmark.sample import Sample, middle
 
 OPERATIONS = ("put", "get", "head", "delete", "list", "multipart", "copy", "mixed")
@@ -103,21 +103,14 @@ class Driver:
 
     def slice(self, case: Case, seconds: float) -> Sample:
         """One measurement."""
-        before = None
         if case.operation == "delete":
             doomed = self._new_keys(int(2500 * seconds))
             wrk.drive(self.endpoint.url, self._signed("PUT", doomed), seconds * 4, payload=os.urandom(case.size), once=True)
-            before = self.endpoint.cpu_s()
-            sample = wrk.drive(self.endpoint.url, self._signed("DELETE", doomed), seconds, once=True)
-        else:
-            action = {"head": self._head, "list": self._list}.get(case.operation)
-            action = action or (self._small if case.size <= WRK_BYTES and case.operation != "copy" else self._large)
-            before = self.endpoint.cpu_s()
-            sample = action(case, seconds)
-        after = self.endpoint.cpu_s()
-        if before is not None and after is not None and sample.requests:
-            sample.cpu_us = (after - before) / sample.requests * 1e6
-        return sample
+            requests = self._signed("DELETE", doomed)
+            return costed(self.endpoint.pids, lambda: wrk.drive(self.endpoint.url, requests, seconds, once=True))
+        action = {"head": self._head, "list": self._list}.get(case.operation)
+        action = action or (self._small if case.size <= WRK_BYTES and case.operation != "copy" else self._large)
+        return costed(self.endpoint.pids, lambda: action(case, seconds))
 
     def _small(self, case: Case, seconds: float) -> Sample:
         writes = {"put": 1.0, "get": 0.0, "mixed": 0.3}[case.operation]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 
 import obstore
 
 from scripts.benchmark import ceiling, floor, load, wrk
 from scripts.benchmark.bare import BareServer
-from scripts.benchmark.endpoints import Endpoint
+from scripts.benchmark.endpoints import Endpoint, costed, cpu_s
 from scripts.benchmark.report import number, progress
 from scripts.benchmark.sample import Sample, middle
 from scripts.benchmark.target import BUCKET, Bench, Row, at_least, at_most
@@ -47,12 +46,12 @@ def small_requests(bench: Bench) -> list[Row]:
 
         measures = {
             "bare": lambda: ceiling.small(bare, seconds),
-            "get": lambda: _costed(endpoint, lambda: wrk.drive(endpoint.url, gets, seconds, size_bytes=SMALL)),
+            "get": lambda: costed(endpoint.pids, lambda: wrk.drive(endpoint.url, gets, seconds, size_bytes=SMALL)),
             "wsgi": lambda: ceiling.small(wsgi, seconds),
             "bare-head": lambda: ceiling.heads(bare, seconds),
-            "head": lambda: _costed(endpoint, lambda: load.drive(
+            "head": lambda: costed(endpoint.pids, lambda: load.drive(
                 [load.Worker("heads", url=endpoint.url, targets=heads, connections=16, seconds=seconds)])),
-            "put": lambda: _costed(endpoint, puts),
+            "put": lambda: costed(endpoint.pids, puts),
         }
         for turn in range(bench.rounds + 1):        # the first warms up
             progress(f"small requests, {f'round {turn} of {bench.rounds}' if turn else 'warming up'}")
@@ -78,20 +77,18 @@ def _fill(endpoint: Endpoint, keys: list[str], payload: bytes) -> None:
         obstore.put(endpoint.store(BUCKET), key, payload)
 
 
-def _costed(endpoint: Endpoint, measure: Callable[[], Sample]) -> Sample:
-    before = endpoint.cpu_s() or 0
-    sample = measure()
-    sample.cpu_us = ((endpoint.cpu_s() or 0) - before) / max(1, sample.requests) * 1e6
-    return sample
-
-
 def _ratio(name: str, wanted: float, ours: list[Sample], bare: list[Sample], also: str = "") -> Row:
     middle_ours, middle_bare = middle(ours), middle(bare)
     reached = f"{number(middle_ours.per_s)} of {number(middle_bare.per_s)}/s"
     row = at_least(name, wanted, [mine.per_s / its.per_s for mine, its in zip(ours, bare, strict=True)], reached, "the ceiling")
     row.detail += (f"; server CPU per request {number(middle_ours.cpu_us or 0)} and {number(middle_bare.cpu_us or 0)} µs; "
-                   f"p50 {middle_ours.p50_ms:.2f}, p99 {middle_ours.p99_ms:.2f} ms; errors {middle_ours.errors}{also}")
+                   f"p50 {middle_ours.p50_ms:.2f}, p99 {middle_ours.p99_ms:.2f} ms; errors {middle_ours.errors}{also}; "
+                   f"share of the busier process: ours {_shares(ours)}, bare {_shares(bare)}")
     return row
+
+
+def _shares(samples: list[Sample]) -> str:
+    return " ".join(f"{sample.busiest or 0:.2f}" for sample in samples)
 
 
 def _also(ours: list[Sample], other: list[Sample], what: str) -> str:
@@ -123,10 +120,10 @@ def large_bodies(bench: Bench) -> list[Row]:
         client = {"endpoint": endpoint.as_client(), "bucket": BUCKET, "operation": "put", "size": size, "keys": [], "threads": 2}
         measures = {
             "waitress": lambda: ceiling.large(waitress, seconds, size),
-            "get": lambda: _costed(endpoint, lambda: wrk.drive(
+            "get": lambda: costed(endpoint.pids, lambda: wrk.drive(
                 endpoint.url, gets, seconds, size_bytes=size, connections=ceiling.LARGE_CONNECTIONS)),
             "host": lambda: ceiling.large(host, seconds, size),
-            "put": lambda: _costed(endpoint, lambda: load.drive(
+            "put": lambda: costed(endpoint.pids, lambda: load.drive(
                 [load.Worker("clients", tag=f"put-{place}", seconds=seconds, **client) for place in range(2)])),
         }
         for turn in range(bench.rounds + 1):
@@ -164,9 +161,9 @@ def while_busy(bench: Bench) -> list[Row]:
             uploading.go()
             time.sleep(2)
             progress(f"a small GET for {busy_s} s while {BUSY} uploads of {size >> 20} MiB are hashed and {HANGING} readers hang")
-            cpu_before = endpoint.cpu_s() or 0
+            cpu_before = sum(map(cpu_s, endpoint.pids))
             sample = wrk.drive(endpoint.url, gets, busy_s, connections=PROBES)
-            cores = ((endpoint.cpu_s() or 0) - cpu_before) / busy_s
+            cores = (sum(map(cpu_s, endpoint.pids)) - cpu_before) / busy_s
         finally:
             hanging.kill()
             uploading.kill()

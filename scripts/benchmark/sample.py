@@ -10,7 +10,11 @@ from typing import Any
 
 @dataclass
 class Sample:
-    """``requests`` answered in ``seconds``; ``payload_bytes`` are those of objects. ``cpu_us`` is server CPU time per request."""
+    """``requests`` answered in ``seconds``; ``payload_bytes`` are those of objects.
+
+    ``cpu_us`` is the server's CPU time per request, ``busiest`` the share of it that its busiest process used: 1/n when connections
+    were spread evenly over n processes, 1 when one of them got all.
+    """
 
     requests: float
     seconds: float
@@ -19,6 +23,7 @@ class Sample:
     p99_ms: float
     errors: int = 0
     cpu_us: float | None = None
+    busiest: float | None = None
 
     @property
     def per_s(self) -> float:
@@ -49,8 +54,10 @@ def at_percentile(ordered: Sequence[float], percent: float) -> float:
 def middle(samples: Sequence[Sample]) -> Sample:
     """The median of every column, scaled to one second; errors are added up."""
     costs = [sample.cpu_us for sample in samples if sample.cpu_us is not None]
+    shares = [sample.busiest for sample in samples if sample.busiest is not None]
     return Sample(
         median(sample.per_s for sample in samples), 1.0, median(sample.mb_s for sample in samples) * 1e6,
         median(sample.p50_ms for sample in samples), median(sample.p99_ms for sample in samples),
         sum(sample.errors for sample in samples), median(costs) if costs else None,
+        median(shares) if shares else None,
     )  # fmt: skip

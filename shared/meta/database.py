@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -160,7 +161,7 @@ def connection() -> Any:
     """This thread's connection, opened when it has none or lost it. Raises ServiceUnavailable when the database cannot be reached."""
     state = db.obj._state
     if not state.closed:
-        if _queue is not None or not state.conn.closed:
+        if _queue is not None or state.transactions or not _is_dead(state.conn):
             return state.conn
         hang_up()       # PostgreSQL was restarted, or the network between us
     try:
@@ -168,6 +169,15 @@ def connection() -> Any:
     except peewee.PeeweeException as error:
         raise unavailable(error) from error
     return state.conn
+
+
+def _is_dead(conn: Any) -> bool:
+    """Whether PostgreSQL closed the connection while nobody asked it anything: only then an idle one has something to read."""
+    if conn.closed:
+        return True
+    poll = select.poll()
+    poll.register(conn.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def hang_up() -> None:

@@ -260,7 +260,7 @@ def test_postgresql_restarts_between_two_requests(postgres: PostgresServer) -> N
         assert _refused(server) == 0
 
 
-MOST_STALE = 40     # each thread of each process may find its own connection dead, once
+MOST_STALE = 0
 
 
 def _refused(server: RunningServer) -> int:
