@@ -164,4 +164,3 @@ def configure(form: str = "json", stream: Any = None) -> None:
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
     logging.raiseExceptions = False                                 # a closed stderr must not break a request
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)     # "queue depth" warns at every small burst

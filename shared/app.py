@@ -16,6 +16,7 @@ from shared.auth.proxies import TrustedProxies
 from shared.auth.sealing import KeyUnusable, MasterKey, SealBroken
 from shared.blobs.disk import DiskEngine
 from shared.host import manifest
+from shared.host.console import add_console_routes
 from shared.host.flask_host import FunctionHost
 from shared.host.server import Server, create_server
 from shared.host.wsgi import WsgiApplication
@@ -103,7 +104,7 @@ def assemble(settings: Settings) -> Services:
     """The services of this process, over a database that is connected already."""
     counts = metrics.of_this_process(settings.data_dir)
     engine = DiskEngine(settings.data_dir, settings.reserve_bytes)
-    counts.usage = lambda: [metrics.Usage(*row) for row in usage.by_bucket(metrics.MAX_BUCKETS)]
+    counts.usage = lambda: [metrics.Usage(*row) for row in usage.by_bucket()]
     counts.disk = settings.data_dir
     return Services(
         settings=settings, engine=engine, store=Store(engine), identity=Identity(open_master_key(settings)),
@@ -129,8 +130,6 @@ class App:
         host = self.host(entry.functions)
         settings = self.services.settings
         if entry.listener == "console":
-            from shared.host.console import add_console_routes
-
             add_console_routes(host, self.services)
         server = create_server(
             host.pipeline if entry.listener == "s3" else WsgiApplication(host), sockets, fast=settings.threads_fast,
@@ -157,7 +156,7 @@ class App:
                 return direct.call(self.services, functions, function, arguments, body)
             if body is not None:
                 raise direct.UnfitArguments(f"{function_id} takes no body")
-            return function.call(arguments)  # type: ignore[arg-type]
+            return function.call(arguments)
 
     def ready(self) -> bool:
         """Whether this process could answer."""
@@ -182,5 +181,3 @@ def _drain_on_sigterm(server: Server, timeout_s: float) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, drain)
-
-

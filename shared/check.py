@@ -16,8 +16,8 @@ from shared.clock import now_ms
 from shared.errors import S3Error
 from shared.findings import EXAMPLES, Report
 from shared.meta import objects, uploads
+from shared.meta.counters import Delta
 from shared.meta.database import session
-from shared.meta.history import Delta
 from shared.meta.models import VERSIONING_OFF
 from shared.protocol import checksums
 from shared.recount import BodyRow, VersionRow

@@ -11,8 +11,9 @@ from shared.request import Headers, Request
 if TYPE_CHECKING:
     from shared.auth.model import Authenticated
     from shared.host.contract import Body
-    from shared.identity import Generation, Principal
+    from shared.identity import Generation
     from shared.meta.buckets import BucketInfo
+    from shared.meta.people import PrincipalInfo
     from shared.protocol.codec import Operation
     from shared.protocol.target import Target
     from shared.registry import Function
@@ -36,7 +37,7 @@ class Context:
     function: Function | None = None
     known: Generation | None = None
     auth: Authenticated | None = None
-    caller: Principal | None = None
+    caller: PrincipalInfo | None = None
     bucket_found: BucketInfo | None = None
     params: dict[str, Any] = field(default_factory=dict)
     body: Body | None = None

@@ -95,7 +95,7 @@ def _service() -> Any:
 def _with_body(function: Function, arguments: dict[str, Any], body: BinaryIO | None) -> tuple[dict[str, Any], BinaryIO | None]:
     """The arguments without Body, and the bytes to send: a file's, or text that was given as Body."""
     assert function.operation is not None
-    if not function.operation.streams:
+    if not function.operation.takes_bytes:
         if body is not None:
             raise UnfitArguments(f"{function.id} takes no body")
         return arguments, None

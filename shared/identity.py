@@ -6,11 +6,9 @@ from shared.auth.model import Credential
 from shared.auth.sealing import MasterKey
 from shared.meta import buckets, people
 from shared.meta.buckets import BucketInfo
-from shared.meta.people import PrincipalInfo as Principal
+from shared.meta.people import PrincipalInfo
 
-MOST_ENTRIES = 100_000      # of each kind, in a process; reached only by scans over many buckets
-
-__all__ = ["Generation", "Identity", "Principal"]
+MOST_BUCKETS = 100_000      # kept in a process; reached only by scans over many buckets
 
 
 class Generation:
@@ -21,12 +19,12 @@ class Generation:
         self._master_key = master_key
         self._buckets: dict[str, BucketInfo] = {}
         self._credentials: dict[str, Credential] = {}
-        self._principals: dict[int, Principal] = {}
+        self._principals: dict[int, PrincipalInfo] = {}
 
     def bucket(self, name: str) -> BucketInfo | None:
         """Find a bucket by name."""
         found = self._buckets.get(name)
-        if found is None and (found := buckets.find(name)) is not None and len(self._buckets) < MOST_ENTRIES:
+        if found is None and (found := buckets.find(name)) is not None and len(self._buckets) < MOST_BUCKETS:
             self._buckets[name] = found
         return found
 
@@ -38,7 +36,7 @@ class Generation:
             found = self._credentials[access_key] = Credential(key.id, secret, self.principal(key.principal_id))
         return found
 
-    def principal(self, principal_id: int) -> Principal | None:
+    def principal(self, principal_id: int) -> PrincipalInfo | None:
         """Find a principal by id."""
         found = self._principals.get(principal_id)
         if found is None and (found := people.principal(principal_id)) is not None:

@@ -52,21 +52,22 @@ def admit(ctx: Context, payload: Payload) -> Admitted:
     """
     assert ctx.operation is not None
     size = _announced_size(ctx, payload)
-    if ctx.operation.streams:
+    if ctx.operation.takes_bytes:
         if size is None and not ctx.request.chunked:
             raise MissingContentLength()
         if size is not None and size > MAX_BODY_BYTES:
             raise EntityTooLarge(ProposedSize=size, MaxSizeAllowed=MAX_BODY_BYTES)
-        BodyDigests(ctx.headers, sha256_hex=payload.sha256)
+        BodyDigests(ctx.headers, sha256_hex=payload.sha256)     # for what it raises about a bad digest header
         sink = _sink(ctx, size)
     else:
         limit = DOCUMENT_BYTES if ctx.operation.takes_body else STRAY_BYTES
         if (size or 0) > limit:
             raise MaxMessageLengthExceeded()
         sink = MemorySink(limit)
+    is_streaming, is_short = payload.kind == "streaming", size is not None and size <= LONG_BODY_BYTES
     return Admitted(
-        sink=sink, aws_chunked=payload.kind == "streaming", signed_chunks=payload.signed_chunks, trailers=payload.trailers,
-        decoded_length=size if payload.kind == "streaming" else None, lane="write" if size is not None and size <= LONG_BODY_BYTES else "slow", context=ctx,
+        sink=sink, aws_chunked=is_streaming, signed_chunks=payload.signed_chunks, trailers=payload.trailers,
+        decoded_length=size if is_streaming else None, lane="write" if is_short else "slow", context=ctx,
     )
 
 

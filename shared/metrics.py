@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from shared.settings import version
+
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric  # imported late: 60 ms and memory that most processes never need
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, float("inf"))
-MAX_BUCKETS = 1000      # label values of bucket gauges; all others are summed as "_other", which no bucket can be called
-OTHER = "_other"
 
 _FILE_BYTES = 4 << 20   # sparse; a cell takes about 150 bytes of it
 _CLAIM_BYTES = 64 << 10
@@ -181,7 +181,7 @@ class Metrics:
         self._in_flight = self._gauges.cell(name, name, {}, "S3 requests being answered")
         self._operations: dict[str, _Operation] = {}
         self._tasks: dict[tuple[str, str], tuple[Cell, _Histogram]] = {}
-        self.usage: Callable[[], Iterable[Usage]] = lambda: ()      # set by the application: what each bucket holds
+        self.usage: Callable[[], Iterable[Usage]] = lambda: ()      # set by the application: what each bucket holds; few rows
         self.disk: Path = directory                                 # any path on the disk of the data
 
     def started(self) -> None:
@@ -250,11 +250,9 @@ class _Store:
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.metrics_core import GaugeMetricFamily
 
-        from shared.settings import version
-
         objects = GaugeMetricFamily("maxiofs_bucket_objects_total", "Objects in the bucket", labels=["bucket"])
         size = GaugeMetricFamily("maxiofs_bucket_bytes_total", "Bytes in the bucket", labels=["bucket"])
-        for row in bounded(self._metrics.usage()):
+        for row in self._metrics.usage():
             objects.add_metric([row.bucket], row.objects)
             size.add_metric([row.bucket], row.size_bytes)
         disk = shutil.disk_usage(self._metrics.disk)
@@ -267,12 +265,3 @@ class _Store:
             GaugeMetricFamily("maxiofs_system_disk_free_bytes", "Bytes of that disk that the server may still use", disk.free),
             GaugeMetricFamily("maxiofs_system_disk_usage_percent", "Used part of that disk", 100 * disk.used / (disk.total or 1)),
         )
-
-
-def bounded(rows: Iterable[Usage]) -> list[Usage]:
-    """The MAX_BUCKETS largest buckets by bytes, and the sum of all others as one more row."""
-    ordered = sorted(rows, key=lambda row: (-row.size_bytes, row.bucket))
-    kept, rest = ordered[:MAX_BUCKETS], ordered[MAX_BUCKETS:]
-    if rest:
-        kept.append(Usage(OTHER, sum(row.objects for row in rest), sum(row.size_bytes for row in rest)))
-    return kept

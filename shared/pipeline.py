@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable
 
 from shared import health, intake
 from shared.access_log import request_id
-from shared.auth import engine as permissions
-from shared.auth.engine import ANYONE
+from shared.auth.engine import ANYONE, decide
 from shared.auth.sigv4 import authenticate as check_signature
 from shared.blobs.engine import BlobCorrupt, BlobMissing
 from shared.context import Context
@@ -81,7 +80,7 @@ class Pipeline:
             self._run(self.before_body, ctx)
             assert ctx.auth is not None
             return intake.admit(ctx, ctx.auth.payload)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
+        except Exception as error:      # whatever it was, the client gets an answer
             return Refusal(self._answered(ctx, None, error, started))
 
     def respond(self, request: Request, admission: Admission | None, body: Body) -> Reply:
@@ -106,7 +105,7 @@ class Pipeline:
                 raise body.error
             database.connection()       # the thread that admitted it was another one
             reply = self._call(ctx)
-        except Exception as caught:  # noqa: BLE001
+        except Exception as caught:     # the same
             error = caught
         finally:
             if body.sink is not None:
@@ -183,7 +182,7 @@ class Pipeline:
     def authorise(self, ctx: Context) -> None:
         """Ask the permission engine. Raises AccessDenied."""
         assert ctx.function is not None
-        decision = permissions.decide(ctx.caller, wanted(ctx, ctx.function))
+        decision = decide(ctx.caller, wanted(ctx, ctx.function))
         if not decision.allowed:
             raise AccessDenied()
 
@@ -196,7 +195,7 @@ class Pipeline:
     def _call(self, ctx: Context) -> Reply:
         operation, function = ctx.operation, ctx.function
         assert operation is not None and function is not None
-        if operation.streams:
+        if operation.takes_bytes:
             body = b""
             _require_length(ctx)
         else:
@@ -288,6 +287,7 @@ def _refuse_undecoded(ctx: Context) -> None:
 
 
 def _require_digest(ctx: Context) -> None:
+    """Some operations take no body that nothing vouches for. Raises InvalidRequest."""
     body = ctx.body
     if "content-md5" in ctx.headers or any(name.startswith("x-amz-checksum-") for name in ctx.headers) or (body and body.trailers):
         return

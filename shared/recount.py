@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from shared.clock import now_ms
 from shared.meta import counters
+from shared.meta.counters import Delta
 from shared.meta.database import connection, is_sqlite, transaction
-from shared.meta.history import Delta, lock_bucket
+from shared.meta.locks import lock_bucket
 
 PAGE_ROWS = 1000
 PAGE_BODIES = 20        # a body may have 10,000 parts

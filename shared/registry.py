@@ -15,7 +15,7 @@ from shared.protocol.model import load_model
 if TYPE_CHECKING:
     from shared.context import Context
 
-Call = Callable[["Context"], Any]
+Call = Callable[[Any], Any]     # an S3 function takes the Context, an admin function its arguments
 Permissions = Callable[["Context"], Iterable[tuple[str, str]]]
 F = TypeVar("F", bound=Call)
 
@@ -27,7 +27,7 @@ class Function:
     """One thing a client can ask for.
 
     ``allow`` names the IAM actions it needs on its own bucket and key, or is a function of the request that yields (action, resource)
-    pairs. ``streams`` marks replies and bodies that may take long: they are answered in the slow lane.
+    pairs. ``streams`` marks what may take long, such as a copy or a batch: it is answered in the slow lane.
     """
 
     name: str

@@ -9,9 +9,9 @@ import logging
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from shared.blobs.engine import BlobCorrupt, BlobEngine, BlobMissing, Staged, new_blob_id
+from shared.blobs.engine import BlobCorrupt, BlobEngine, BlobMissing, SpanLike, Staged, new_blob_id
 from shared.blobs.files import BlobFile
 from shared.blobs.segments import Segment, open_segments
 from shared.errors import S3Error, ServiceUnavailable, SlowDown
@@ -26,15 +26,6 @@ READ_BYTES = 1 << 20
 
 log = logging.getLogger("maxiofs.store")
 T = TypeVar("T")
-
-
-class Span(Protocol):
-    """A byte range, ends included."""
-
-    @property
-    def first(self) -> int: ...
-    @property
-    def last(self) -> int: ...
 
 
 class Payload(Protocol):
@@ -72,6 +63,7 @@ class Store:
     def _with_bytes(self, payload: Payload, write_row: Callable[[NewBlob | None], T]) -> T:
         """Make the bytes durable, then write their row; take the bytes back when the row was refused for sure."""
         if payload.staged is None:
+            self.engine.admit(payload.size)     # the database takes space too: what deletes need must stay
             return write_row(NewBlob(new_blob_id(), payload.size, payload.data) if payload.size else None)
         blob_id = payload.staged.commit()
         try:
@@ -90,11 +82,13 @@ class Store:
 
     # ---- copying: no byte moves -------------------------------------------------------------------------------------------------
 
-    def copy(self, find: Callable[[], Found], bucket_id: int, draft: Callable[[Found], NewVersion], condition: Condition | None) -> Any:
-        """Write a version that shares the bytes of another one.
+    def copy(
+        self, find: Callable[[], Found], bucket_id: int, draft: Callable[[Found], NewVersion], condition: Condition | None
+    ) -> tuple[Found, Written]:
+        """Write a version that shares the bytes of another one; returns the source as it was copied, and what was written.
 
         ``find`` reads the source row, ``draft`` makes the new version's columns from it; both are called again when the source was
-        deleted between reading and sharing. Returns (source, Written).
+        deleted between reading and sharing. Raises SlowDown when that happens COPY_ATTEMPTS times, and as meta.objects.put does.
         """
 
         def attempt(source: Found) -> Written:
@@ -107,8 +101,14 @@ class Store:
 
         return self._sharing(find, attempt)
 
-    def copy_part(self, find: Callable[[], Found], span: Callable[[Found], Span], upload_id: bytes, draft: Callable[[Found, int], PartInfo]) -> Any:
-        """Make a part of an upload out of a byte range of an object. Returns (source, PartInfo)."""
+    def copy_part(
+        self, find: Callable[[], Found], span: Callable[[Found], SpanLike], upload_id: bytes, draft: Callable[[Found, int], PartInfo]
+    ) -> tuple[Found, PartInfo]:
+        """Make a part of an upload out of a byte range of an object, sharing its bytes; returns the source and the part.
+
+        ``span`` chooses the range, ``draft`` makes the part's columns from the source and the range's length in bytes; both are
+        called again as in ``copy``. Raises SlowDown, NoSuchUpload when the upload ended meanwhile.
+        """
 
         def attempt(source: Found) -> PartInfo:
             chosen = span(source)
@@ -142,7 +142,6 @@ class Store:
             raise BlobCorrupt(f"the parts of version {found.version_id} do not add up")
         return open_segments(self.engine, pieces)
 
-
     def checksum(self, found: Found, first: int, last: int, algorithm: str) -> str:
         """Read bytes ``first``..``last`` and return their checksum in base64: for copies that ask for one nobody has made yet."""
         digest = checksums.find(algorithm).new()
@@ -155,7 +154,6 @@ class Store:
 
 def _segment(located: Located) -> Segment:
     return Segment(
-        located.blob_id, located.offset, located.length, located.codec, located.algorithm, located.chunk or 0, located.data, located.wrapped_key
+        located.blob_id, located.offset, located.length, located.codec, located.algorithm, located.chunk or 0, located.data,
+        located.wrapped_key,
     )
-
-

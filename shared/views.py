@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from shared.context import Context
-from shared.errors import InvalidArgument, MethodNotAllowed, NoSuchKey, NoSuchVersion
+from shared.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion
 from shared.meta import objects
 from shared.meta.objects import Found
 from shared.protocol.checksums import type_of
@@ -37,8 +37,6 @@ def find_version(ctx: Context, version_id: str | None = None, *, with_data: bool
     Raises NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker asked for by its id).
     """
     bucket = ctx.bucket
-    if version_id == "":
-        raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue="")
     found = objects.find(bucket.id, ctx.key, version_id, versioned=bucket.versioned, with_data=with_data)
     if found is None:
         if version_id is None:
@@ -95,5 +93,3 @@ def checksum_headers(algorithm: str | None, value: str | None, *, like: str | No
     if not algorithm or not value:
         return []
     return [(f"x-amz-checksum-{algorithm.lower()}", value), ("x-amz-checksum-type", type_of(like or value))]
-
-

@@ -88,6 +88,7 @@ class RunningServer:
             self.start()
         except BaseException:
             self.kill()
+            self._remove()
             raise
         return self
 
@@ -95,9 +96,12 @@ class RunningServer:
         try:
             self.stop()
         finally:
-            if self._own_folder:
-                shutil.rmtree(self.data_dir, ignore_errors=True)
-                self.log.unlink(missing_ok=True)
+            self._remove()
+
+    def _remove(self) -> None:
+        if self._own_folder:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+            self.log.unlink(missing_ok=True)
 
     def start(self) -> None:
         """Start it and wait until it is ready to serve. Raises RuntimeError with its log when it is not."""

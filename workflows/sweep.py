@@ -14,10 +14,10 @@ from typing import Any
 
 from peewee import fn
 
-from shared.blobs.engine import BlobEngine, BlobEntry
+from shared.blobs.engine import BlobEngine, BlobEntry, made_ms
 from shared.clock import now_ms
 from shared.errors import S3Error
-from shared.meta import schedule
+from shared.meta import people, schedule
 from shared.meta.models import Blob
 from workflows.registry import Next, Run, workflow
 
@@ -54,7 +54,7 @@ def _claim_orphans(run: Run, cursor: dict[str, Any]) -> Next:
     after = bytes.fromhex(cursor["after"]) if cursor["after"] else None
     page = list(run.context.engine.walk(after, PAGE_FILES))
     changed_before_ms = now_ms() - _delay_s(run, run.context.settings.sweep_delay_s) * 1000
-    orphans = _without_row([entry for entry in page if entry.modified_ms <= changed_before_ms])
+    orphans = _ours(_without_row([entry for entry in page if entry.modified_ms <= changed_before_ms]))
     cursor = cursor | {"found": cursor["found"] + len(orphans)}
     if len(page) == PAGE_FILES:
         return _next(run, cursor | {"after": page[-1].id.hex()}, len(page), effect=partial(_claim, orphans))
@@ -72,6 +72,20 @@ def _without_row(entries: list[BlobEntry]) -> list[BlobEntry]:
     rows: Any = Blob.select(Blob.id).where(Blob.id.in_([entry.id for entry in entries])).tuples()
     known = {bytes(blob_id) for (blob_id,) in rows}
     return [entry for entry in entries if entry.id not in known]
+
+
+def _ours(orphans: list[BlobEntry]) -> list[BlobEntry]:
+    """Those that are not older than the database, by the time in their ids.
+
+    What is older belongs to another one: somebody started a server with a new, empty database on a folder full of objects.
+    """
+    if not orphans:
+        return []
+    born_ms = people.born_ms()
+    ours = [entry for entry in orphans if born_ms is not None and made_ms(entry.id) >= born_ms]
+    if len(ours) < len(orphans):
+        log.warning("%d files without a row are older than this database and stay: is it the right one?", len(orphans) - len(ours))
+    return ours
 
 
 def _claim(orphans: list[BlobEntry]) -> None:

@@ -1,7 +1,5 @@
 """Buckets: create, find, list and delete them."""
 
-import base64
-import binascii
 from typing import Any
 
 from shared.context import Context
@@ -9,11 +7,11 @@ from shared.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     IllegalLocationConstraintException,
-    InvalidArgument,
     NotImplementedS3,
 )
 from shared.meta import buckets
 from shared.protocol.names import check_bucket_name
+from shared.protocol.tokens import name_of, token_of
 from shared.registry import s3
 from shared.views import owner
 
@@ -28,11 +26,9 @@ def list_buckets(ctx: Context) -> dict[str, Any]:
     Raises InvalidArgument for a continuation token that is none of ours.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
     """
-    limit = ctx.params.get("MaxBuckets", MAX_PAGE)
-    if not 1 <= limit <= MAX_PAGE:
-        raise InvalidArgument("MaxBuckets must be between 1 and 10000.", ArgumentName="max-buckets", ArgumentValue=limit)
-    prefix, after = ctx.params.get("Prefix") or "", _position(ctx.params.get("ContinuationToken"))
-    found = buckets.page(ctx.owner_id, prefix, after, limit + 1)
+    limit, token = ctx.params.get("MaxBuckets", MAX_PAGE), ctx.params.get("ContinuationToken")
+    prefix = ctx.params.get("Prefix") or ""
+    found = buckets.page(ctx.owner_id, prefix, name_of(token) if token else b"", limit + 1)
     if ctx.params.get("BucketRegion") not in (None, ctx.services.settings.region):
         found = []
     out: dict[str, Any] = {
@@ -42,17 +38,8 @@ def list_buckets(ctx: Context) -> dict[str, Any]:
     if ctx.params.get("Prefix"):
         out["Prefix"] = prefix
     if len(found) > limit:
-        out["ContinuationToken"] = base64.urlsafe_b64encode(found[limit - 1].name.encode()).decode()
+        out["ContinuationToken"] = token_of(found[limit - 1].name.encode())
     return out
-
-
-def _position(token: str | None) -> str:
-    if not token:
-        return ""
-    try:
-        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise InvalidArgument("The continuation token provided is incorrect", ArgumentName="continuation-token") from None
 
 
 @s3("CreateBucket", allow="s3:CreateBucket")

@@ -1,14 +1,12 @@
 """ListObjects, ListObjectsV2 and ListObjectVersions: pages of keys, of common prefixes, and of versions."""
 
-import base64
-import binascii
-
 from shared.context import Context
 from shared.errors import InvalidArgument
 from shared.meta import listing, objects
 from shared.meta.listing import Page as Found
 from shared.protocol import listing_xml
 from shared.protocol.listing_xml import Page
+from shared.protocol.tokens import name_of, token_of
 from shared.registry import s3
 from shared.request import Reply
 from shared.views import owner
@@ -37,8 +35,8 @@ def list_objects_v2(ctx: Context) -> Reply:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
     """
     token, start_after = ctx.params.get("ContinuationToken"), ctx.params.get("StartAfter")
-    found = _current(ctx, _position(token) if token else (start_after or "").encode())
-    next_token = base64.urlsafe_b64encode(found.last[0]).decode() if found.truncated and found.last else None
+    found = _current(ctx, name_of(token) if token else (start_after or "").encode())
+    next_token = token_of(found.last[0]) if found.truncated and found.last else None
     fetch_owner = bool(ctx.params.get("FetchOwner"))
     document = listing_xml.list_objects_v2(
         _page(ctx, found, owners=fetch_owner), continuation_token=token, next_token=next_token, start_after=start_after,
@@ -56,8 +54,8 @@ def list_object_versions(ctx: Context) -> Reply:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
     """
     key_marker, version_marker = ctx.params.get("KeyMarker") or "", ctx.params.get("VersionIdMarker") or ""
-    prefix, delimiter = (ctx.params.get(name) or "" for name in ("Prefix", "Delimiter"))
-    found = listing.all_versions(ctx.bucket.id, prefix.encode(), delimiter.encode(), _version_position(ctx, key_marker, version_marker), _limit(ctx))
+    after = _version_position(ctx, key_marker, version_marker)
+    found = listing.all_versions(ctx.bucket.id, *_prefix_and_delimiter(ctx), after, _limit(ctx))
     next_key = found.last[0] if found.truncated and found.last else None
     next_version = found.rows[-1].version_id if found.truncated and found.last and found.last[1] is not None else None
     document = listing_xml.list_object_versions(
@@ -80,22 +78,15 @@ def _version_position(ctx: Context, key_marker: str, version_marker: str) -> lis
 
 
 def _current(ctx: Context, after: bytes) -> Found:
-    prefix, delimiter = (ctx.params.get(name) or "" for name in ("Prefix", "Delimiter"))
-    return listing.current_objects(ctx.bucket.id, prefix.encode(), delimiter.encode(), after, _limit(ctx))
+    return listing.current_objects(ctx.bucket.id, *_prefix_and_delimiter(ctx), after, _limit(ctx))
+
+
+def _prefix_and_delimiter(ctx: Context) -> tuple[bytes, bytes]:
+    return (ctx.params.get("Prefix") or "").encode(), (ctx.params.get("Delimiter") or "").encode()
 
 
 def _limit(ctx: Context) -> int:
     return min(int(ctx.params.get("MaxKeys", MAX_PAGE)), MAX_PAGE)
-
-
-def _position(token: str) -> bytes:
-    try:
-        decoded = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
-    if not decoded:
-        raise InvalidArgument("The continuation token provided is incorrect", ArgumentName="continuation-token", ArgumentValue=token)
-    return decoded
 
 
 def _page(ctx: Context, found: Found, *, owners: bool = True) -> Page:

@@ -6,7 +6,7 @@ from shared import copying, intake
 from shared.clock import now_ms
 from shared.context import Context
 from shared.copying import source_of
-from shared.errors import InvalidArgument, InvalidRequest
+from shared.errors import InvalidRequest
 from shared.meta import uploads
 from shared.meta.objects import Found
 from shared.meta.uploads import PartInfo, UploadInfo
@@ -17,7 +17,6 @@ from shared.protocol.ranges import Span, parse_copy_range
 from shared.registry import s3
 from shared.views import checksum_members, owner
 
-MAX_PART_NUMBER = 10_000
 MAX_PART_BYTES = 5 << 30
 MAX_PAGE = 1000
 
@@ -34,7 +33,8 @@ def create_multipart_upload(ctx: Context) -> dict[str, Any]:
     if not algorithm:
         settled = None, None
     upload = UploadInfo(
-        new_upload_id(), ctx.bucket.id, ctx.key, ctx.owner_id, now_ms(), None, system_headers(ctx.params), user_metadata(ctx.headers), *settled
+        new_upload_id(), ctx.bucket.id, ctx.key, ctx.owner_id, now_ms(), None, system_headers(ctx.params), user_metadata(ctx.headers),
+        *settled,
     )
     uploads.create(upload)
     return {
@@ -48,11 +48,10 @@ def upload_part(ctx: Context) -> dict[str, Any]:
     """Store one part, durably; a part with the same number is replaced.
 
     Without an algorithm of the upload's own every part gets a CRC64NVME, so that the whole object has one without being read again.
-    Raises NoSuchUpload, InvalidArgument (part number), InvalidRequest (another checksum algorithm), what intake.receive raises.
+    Raises NoSuchUpload, InvalidRequest (another checksum algorithm), what intake.receive raises.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html
     """
-    number = _part_number(ctx)
-    upload = upload_of(ctx)
+    number, upload = ctx.params["PartNumber"], upload_of(ctx)
     announced = checksums.requested(ctx.headers)
     if upload.checksum_algorithm:
         checksums.check_part(upload.checksum_algorithm, announced)
@@ -72,11 +71,11 @@ def upload_part_copy(ctx: Context) -> dict[str, Any]:
     """Make a part out of an object or a byte range of it, sharing its bytes.
 
     Its ETag is an opaque one unless the source is taken whole: nobody reads the bytes to hash them. An upload with a checksum algorithm of
-    its own has them read. Raises NoSuchUpload, InvalidArgument, InvalidRange, InvalidRequest, what the source raises.
+    its own has them read. Raises NoSuchUpload, InvalidArgument (no copy range), InvalidRange, InvalidRequest (too large), and what
+    copying.source_of raises.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
     """
-    number = _part_number(ctx)
-    upload, source = upload_of(ctx), source_of(ctx)
+    number, upload, source = ctx.params["PartNumber"], upload_of(ctx), source_of(ctx)
     wanted = ctx.params.get("CopySourceRange")
 
     def span(found: Found) -> Span:
@@ -107,15 +106,6 @@ def _copied_checksum(ctx: Context, upload: UploadInfo, found: Found, span: Span)
     if upload.checksum_algorithm:
         return wanted, ctx.services.store.checksum(found, span.first, span.last, wanted)
     return None, None
-
-
-def _part_number(ctx: Context) -> int:
-    number = int(ctx.params["PartNumber"])
-    if not 1 <= number <= MAX_PART_NUMBER:
-        raise InvalidArgument(
-            f"Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive", ArgumentName="partNumber", ArgumentValue=number
-        )
-    return number
 
 
 @s3("AbortMultipartUpload", allow="s3:AbortMultipartUpload", streams=True)
@@ -152,5 +142,3 @@ def _shown(part: PartInfo, upload: UploadInfo) -> dict[str, Any]:
     if upload.checksum_algorithm:
         out[f"Checksum{part.checksum_algorithm}"] = part.checksum
     return out
-
-

@@ -39,7 +39,8 @@ def complete_multipart_upload(ctx: Context) -> dict[str, Any]:
 
     upload_id = parse_upload_id(ctx.params.get("UploadId", ""))
     finished = uploads.complete(
-        upload_id, ctx.bucket.id, ctx.key, _digest(wanted), checked, reply, condition.check if condition else None
+        upload_id, ctx.bucket.id, ctx.key, _digest(wanted), assemble=checked, reply=reply,
+        condition=condition.check if condition else None,
     )
     return finished.reply | {"Bucket": ctx.bucket.name, "Key": ctx.key.decode(), "Location": _location(ctx)}
 

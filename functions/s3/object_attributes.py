@@ -7,7 +7,7 @@ from shared.errors import InvalidArgument
 from shared.meta import uploads
 from shared.meta.objects import Found
 from shared.permissions import by_version
-from shared.protocol.checksums import type_of
+from shared.protocol.checksums import COMPOSITE, type_of
 from shared.registry import s3
 from shared.views import checksum_members, find_version
 
@@ -15,10 +15,7 @@ KNOWN = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 MAX_PARTS = 1000
 
 
-@s3(
-    "GetObjectAttributes",
-    allow=by_version("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes", "s3:GetObject"),
-)
+@s3("GetObjectAttributes", allow=by_version("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes", "s3:GetObject"))
 def get_object_attributes(ctx: Context) -> dict[str, Any]:
     """Return the attributes asked for; of a multipart object the parts with their sizes, and their checksums where it has a composite one.
 
@@ -43,7 +40,7 @@ def get_object_attributes(ctx: Context) -> dict[str, Any]:
 
 
 def _parts(ctx: Context, found: Found, body_id: bytes, count: int) -> dict[str, Any]:
-    with_checksums = found.checksum is not None and type_of(found.checksum) == "COMPOSITE"
+    with_checksums = found.checksum is not None and type_of(found.checksum) == COMPOSITE
     limit, after = min(ctx.params.get("MaxParts", MAX_PARTS), MAX_PARTS), ctx.params.get("PartNumberMarker", 0)
     page = uploads.parts(body_id, after, limit + 1)
     shown = page[:limit]

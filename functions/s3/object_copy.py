@@ -33,23 +33,25 @@ def copy_object(ctx: Context) -> dict[str, Any]:
     _refuse_no_change(ctx, source, replace, headers)
     store = ctx.services.store
 
+    checksum: tuple[str | None, str | None] = None, None
+
     def draft(found: Found) -> NewVersion:
+        nonlocal checksum       # the reply needs it too, and making one may mean reading 5 GiB
         if found.size > MAX_COPY_BYTES:
             raise InvalidRequest(
                 f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_COPY_BYTES}"
             )
         kept = {name: value for name, value in found.headers.items() if name != REDIRECT}
-        algorithm, checksum = _checksum(ctx, found)
+        checksum = _checksum(ctx, found)
         return NewVersion(
             key=ctx.key, size=found.size, etag=found.etag, owner_id=ctx.owner_id,
             headers=headers if replace else kept | {name: value for name, value in headers.items() if name == REDIRECT},
-            metadata=metadata if replace else found.metadata, checksum_algorithm=algorithm, checksum=checksum,
+            metadata=metadata if replace else found.metadata, checksum_algorithm=checksum[0], checksum=checksum[1],
         )
 
     found, written = store.copy(source.find, ctx.bucket.id, draft, condition.check if condition else None)
-    algorithm, checksum = _checksum(ctx, found)
     return {
-        "CopyObjectResult": {"ETag": f'"{found.etag}"', "LastModified": written.mtime_ms, **checksum_members(algorithm, checksum)},
+        "CopyObjectResult": {"ETag": f'"{found.etag}"', "LastModified": written.mtime_ms, **checksum_members(*checksum)},
         "VersionId": written.version_id,
         "CopySourceVersionId": found.version_id if source.bucket.versioned else None,
     }
@@ -71,8 +73,7 @@ def _refuse_no_change(ctx: Context, source: Source, replace: bool, headers: dict
 def _checksum(ctx: Context, found: Found) -> tuple[str | None, str | None]:
     """The copy's checksum: the source's, or one by the algorithm that was asked for, which may mean reading the bytes."""
     wanted = ctx.params.get("ChecksumAlgorithm")
-    if not wanted or checksums.find(wanted).name == found.checksum_algorithm:
+    name = checksums.find(wanted).name if wanted else found.checksum_algorithm
+    if name is None or name == found.checksum_algorithm:
         return found.checksum_algorithm, found.checksum
-    name = checksums.find(wanted).name
-    made = ctx.services.store.checksum(found, 0, found.size - 1, name)
-    return name, made
+    return name, ctx.services.store.checksum(found, 0, found.size - 1, name)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.context import Context
-from shared.errors import InvalidArgument, MalformedXML, S3Error
+from shared.errors import MalformedXML, NotImplementedS3, S3Error
 from shared.meta import objects
 from shared.meta.objects import Deleted
 from shared.permissions import by_version
@@ -22,8 +22,6 @@ def delete_object(ctx: Context) -> dict[str, Any]:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
     """
     condition, version_id = write_condition(ctx.headers), ctx.query.get("versionId")
-    if version_id == "":
-        raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue="")
     deleted = objects.delete(ctx.bucket.id, ctx.key, version_id, ctx.owner_id, condition.check if condition else None)
     return {"VersionId": deleted.version_id, "DeleteMarker": True if deleted.is_marker else None}
 
@@ -32,7 +30,7 @@ def delete_object(ctx: Context) -> dict[str, Any]:
 def delete_objects(ctx: Context) -> dict[str, Any]:
     """Delete up to 1,000 keys or versions; each succeeds or fails by itself. ``Quiet`` reports only failures.
 
-    Raises MalformedXML for no key or more than 1,000.
+    Raises MalformedXML for no key or more than 1,000, NotImplementedS3 for conditions that are not built.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
     """
     wanted = ctx.params["Delete"]["Objects"]
@@ -52,6 +50,9 @@ def _one(entry: dict[str, Any]) -> objects.Deletion:
     key = entry["Key"].encode()
     if not 1 <= len(key) <= MAX_KEY_BYTES:
         raise MalformedXML()
+    for name in ("LastModifiedTime", "Size"):       # conditions that are not built: as with their headers, better no delete than a wrong one
+        if entry.get(name) is not None:
+            raise NotImplementedS3(f"Delete.Object.{name} is not implemented.")
     match = parse_etags(entry.get("ETag"))
     condition = WriteCondition(match=match).check if match else None
     return objects.Deletion(key, entry.get("VersionId") or None, condition)

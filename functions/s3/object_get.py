@@ -2,7 +2,7 @@
 
 from typing import BinaryIO, cast
 
-from shared.blobs.engine import BlobMissing
+from shared.blobs.engine import BlobCorrupt, BlobMissing
 from shared.context import Context
 from shared.errors import InvalidPartNumber, InvalidRequest, SlowDown
 from shared.meta import uploads
@@ -32,7 +32,8 @@ def get_object(ctx: Context) -> Reply:
         try:
             return _with_body(ctx, found)
         except BlobMissing:     # deleted and swept between its row and its bytes, unless it is still there
-            if find_version(ctx, ctx.query.get("versionId")).seq == found.seq:
+            again = find_version(ctx, ctx.query.get("versionId"))
+            if (again.blob_id, again.body_id) == (found.blob_id, found.body_id):
                 raise
     raise SlowDown("The object changes too fast. Please try again.")
 
@@ -40,6 +41,8 @@ def get_object(ctx: Context) -> Reply:
 def _with_body(ctx: Context, found: Found) -> Reply:
     span, reply = _described(ctx, found)
     if found.data is not None:
+        if len(found.data) != found.size:
+            raise BlobCorrupt(f"version {found.version_id} has {len(found.data)} bytes in its row, not {found.size}")
         reply.body = bytes(found.data) if span is None else bytes(found.data[span.first:span.last + 1])
     elif found.size:
         first, last = (span.first, span.last) if span else (0, found.size - 1)
@@ -65,7 +68,8 @@ def _described(ctx: Context, found: Found) -> tuple[Span | None, Reply]:
     """The chosen span (None: all of it) and a reply with every header but the length."""
     number, part, count = ctx.params.get("PartNumber"), None, None
     if number is None:
-        span = parse_range(ctx.headers.get("range"), found.size)
+        holds = conditions.range_holds(ctx.headers, found.etag, found.mtime_ms)
+        span = parse_range(ctx.headers.get("range") if holds else None, found.size)
     else:
         if "range" in ctx.headers:
             raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
@@ -78,7 +82,7 @@ def _described(ctx: Context, found: Found) -> tuple[Span | None, Reply]:
         headers += checksum_headers(part.checksum_algorithm, part.checksum, like=found.checksum)
     if span is None:
         return None, Reply(206 if number is not None else 200, headers)
-    headers.append(("Content-Range", f"bytes {span.first}-{span.last}/{found.size}"))
+    headers.append(("Content-Range", span.content_range(found.size)))
     return span, Reply(206, headers)
 
 

@@ -73,6 +73,7 @@ def measure(seconds: float, rounds: int, processes: int, progress: Callable[[str
             ("GET 64 MiB: bare file on waitress", "MB/s"): lambda: large(servers["waitress-file"], seconds),
             ("SQLite: transactions of a 4 KiB PUT, one writer", "tx/s"): lambda: transaction.per_s(seconds),
             ("disk: write 4 KiB and fdatasync", "ms"): lambda: floor.fdatasync_ms(folder),
+            ("disk: write 64 MiB and fsync", "MB/s"): lambda: floor.disk_mb_s(folder),
             ("MD5, one core", "MB/s"): lambda: floor.md5_mb_s(min(seconds, 2)),
         }
         taken: dict[tuple[str, str], list[Sample | float]] = {}

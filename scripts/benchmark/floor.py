@@ -47,6 +47,21 @@ def fdatasync_ms(folder: Path, count: int = 200) -> float:
     return median(took_s) * 1e3
 
 
+def disk_mb_s(folder: Path, size_bytes: int = 64 << 20) -> float:
+    """Writing a file of this size and waiting until the disk has it, 10**6 bytes per second."""
+    path = folder / "written"
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    try:
+        begun = time.perf_counter()
+        for _ in range(size_bytes // len(BLOCK)):
+            os.write(fd, BLOCK)
+        os.fsync(fd)
+        return size_bytes / (time.perf_counter() - begun) / 1e6
+    finally:
+        os.close(fd)
+        path.unlink()
+
+
 class _Recorder:
     """A connection that remembers what is executed on it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -98,24 +98,6 @@ class TrustedProxies:
         except ValueError:
             return False
         return any(address in network for network in self._networks)
-
-
-def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
-    """The bucket a virtual-host style host names: what stands before the longest fitting domain; None for path style.
-
-    Must read hosts as shared/protocol/target.py does; a test compares them.
-    """
-    if not domains:
-        return None
-    name = _host_name(host)
-    known = sorted(map(_host_name, domains), key=len, reverse=True)
-    found = next((domain for domain in known if name.endswith("." + domain)), None)
-    return None if found is None or name in known else name[: -len(found) - 1] or None
-
-
-def _host_name(host: str) -> str:
-    host = host.strip().lower()
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].removesuffix(".")
 
 
 def _split_port(host: str) -> tuple[str, str, str]:

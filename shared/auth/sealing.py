@@ -6,7 +6,6 @@ mark and the caller's context are authenticated, so an envelope moved to another
 
 from __future__ import annotations
 
-import binascii
 import hmac
 import os
 import re
@@ -83,7 +82,7 @@ def _decoded(value: str) -> bytes:
         return bytes.fromhex(text)
     try:
         return b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise KeyUnusable("The master key must be 64 hexadecimal digits or 32 bytes in base64.") from None
 
 

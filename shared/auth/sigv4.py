@@ -14,7 +14,7 @@ from shared.auth import sigv2
 from shared.auth.canonical import canonical_request, header_lines, signature, signing_key, string_to_sign, target_forms
 from shared.auth.claims import NOT_SUPPORTED, QUERY_PARAMETERS, Claim, from_header, from_query, iso
 from shared.auth.model import UNSIGNED_PAYLOAD, Authenticated, Credential, Payload, Seed, SignedTarget, payload_of
-from shared.auth.proxies import TrustedProxies, bucket_of_host
+from shared.auth.proxies import TrustedProxies
 from shared.errors import (
     AccessDenied,
     InvalidAccessKeyId,
@@ -24,6 +24,7 @@ from shared.errors import (
     RequestTimeTooSkewed,
     SignatureDoesNotMatch,
 )
+from shared.protocol.target import bucket_of_host
 from shared.request import Request
 
 MAX_SKEW_S = 900

@@ -156,6 +156,11 @@ def new_blob_id(now_ms: int | None = None) -> bytes:
     return moment.to_bytes(6, "big") + os.urandom(10)
 
 
+def made_ms(blob_id: bytes) -> int:
+    """When the id was made, in UTC milliseconds of the clock as it was then."""
+    return int.from_bytes(blob_id[:6], "big")
+
+
 def blob_name(blob_id: bytes) -> str:
     """The id as 32 hexadecimal digits. Raises ValueError when it is not 16 bytes."""
     if len(blob_id) != BLOB_ID_BYTES:

@@ -21,7 +21,7 @@ else:
 class BlobFile(_Readable):
     """A seekable file over ``length`` bytes; ``read(n)`` gives n bytes unless the end comes first.
 
-    WSGI servers read a block, send part of it, and read the rest again, and once more to skip it (PITFALLS: up to 5 times). So
+    WSGI servers read a block, send part of it, and read the rest again, and once more to skip it: up to five times. So
     the last read is kept, and reading it again touches neither disk nor cipher. Made in one thread and read in another is fine;
     two at the same time is not.
     """

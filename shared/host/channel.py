@@ -235,7 +235,7 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
                 self.handle_close()
 
     def handle_close(self) -> None:
-        """Close for good: whatever was received of an unfinished request is discarded (W15)."""
+        """Close for good: whatever was received of an unfinished request is discarded."""
         super().handle_close()
         with self.requests_lock:
             parser, self.request, self.held = self.request, None, b""

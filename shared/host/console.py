@@ -28,12 +28,9 @@ def _probe(path: str, services: Services) -> Response:
 
 
 def _as_json(error: HTTPException) -> Response:
-    return jsonify_error(error.code or 500, error.name.replace(" ", ""), error.description or "")
-
-
-def jsonify_error(status: int, code: str, message: str) -> Response:
-    """An error of the console's API: {code, message}."""
-    return Response(json.dumps({"code": code, "message": message}), status, content_type="application/json")
+    """An error of Flask's own (no such path, no such method) as {code, message}."""
+    document = json.dumps({"code": error.name.replace(" ", ""), "message": error.description or ""})
+    return Response(document, error.code or 500, content_type="application/json")
 
 
 def _metrics(services: Services) -> Response:
@@ -47,5 +44,5 @@ def _may_read_metrics(token: str) -> bool:
     if token:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return hmac.compare_digest(given.encode(), token.encode())
-    forwarded = any(name.lower().startswith("x-forwarded-") or name.lower() == "forwarded" for name in request.headers.keys())
+    forwarded = any(name.lower().startswith("x-forwarded-") or name.lower() == "forwarded" for name, _ in request.headers)
     return not forwarded and ip_address(request.remote_addr or "0.0.0.0").is_loopback

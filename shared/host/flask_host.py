@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Response
 
@@ -55,7 +56,7 @@ class FunctionHost(Flask):
 
 def _json_view(function: Function) -> Callable[..., Any]:
     def view(**arguments: str) -> Any:
-        return function.call(arguments)  # type: ignore[arg-type]
+        return function.call(arguments)
 
     return view
 
@@ -68,8 +69,6 @@ def _with_length(reply: Reply) -> Headers:
 
 def request_of(environ: dict[str, Any]) -> Request:
     """A request as WSGI describes it: header names have lost their case and their underscores, which our own host keeps."""
-    from urllib.parse import quote
-
     target = environ.get("REQUEST_URI") or quote(environ["PATH_INFO"].encode("latin-1")) + (
         "?" + environ["QUERY_STRING"] if environ.get("QUERY_STRING") else ""
     )

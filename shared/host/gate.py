@@ -14,7 +14,7 @@ log = logging.getLogger("maxiofs.host")
 
 
 class Gate:
-    """A task that decides about one request whose head has arrived; the channel reads nothing meanwhile (W5)."""
+    """A task that decides about one request whose head has arrived; the channel reads nothing meanwhile."""
 
     lane: Lane = "fast"  # deciding is short work even when the upload is not
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from waitress.buffers import ReadOnlyFileBasedBuffer
 
-BLOCK_BYTES = 256 * 1024  # read and sent at once; what a partial send leaves is kept, never read again (W17)
+BLOCK_BYTES = 256 * 1024  # read and sent at once; what a partial send leaves is kept, never read again
 
 
 class BodyFailed(Exception):

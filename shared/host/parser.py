@@ -35,7 +35,7 @@ class S3Parser(HTTPRequestParser):  # type: ignore[misc]
     """One request on its way in; everything but ``close`` happens in the I/O thread.
 
     The head ends in one of four ways: ``completed`` without a body; ``intake`` for a small body; ``gated`` until the application
-    has admitted or refused the body; ``error``. Underscores in names stay (W1), sizes are checked before 100-continue (W5, W6).
+    has admitted or refused the body; ``error``. Underscores in names stay, sizes are checked before 100-continue.
     """
 
     header_plus: bytes = b""
@@ -94,7 +94,7 @@ class S3Parser(HTTPRequestParser):  # type: ignore[misc]
         return intake.body() if intake else Body()
 
     def close(self) -> None:
-        """Discard whatever was received and not handed over (W15). Harmless twice."""
+        """Discard whatever was received and not handed over. Harmless twice."""
         if self.intake is not None:
             self.intake.discard()
             self.intake = None

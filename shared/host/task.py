@@ -24,7 +24,7 @@ log = logging.getLogger("maxiofs.host")
 
 
 class S3Task:
-    """One request and its reply. Header names leave as the application wrote them (W2); 204, 304, HEAD keep the connection (W3)."""
+    """One request and its reply. Header names leave as the application wrote them; 204, 304, HEAD keep the connection."""
 
     wrote_header = True  # for waitress: never answer a second time
     close_on_finish = False
@@ -91,7 +91,7 @@ class S3Task:
             low = name.lower()
             if low == "content-length":
                 announced = value if head else announced  # a HEAD reply announces what GET would send
-            elif low not in _OURS:  # the connection is the host's affair (W13)
+            elif low not in _OURS:  # the connection is the host's affair
                 lines.append(f"{name}: {value}")
         if reply.status not in _BODILESS:
             lines.append(f"Content-Length: {announced}")

@@ -20,7 +20,7 @@ WSGI_BODY_BYTES = 1 << 20
 
 
 class WsgiTask(WSGITask):  # type: ignore[misc]
-    """WSGI as waitress speaks it, with header names as written (W2) and 204 and 304 kept alive (W3)."""
+    """WSGI as waitress speaks it, with header names as written and 204 and 304 kept alive."""
 
     environ: dict[str, Any] | None = None
     close_on_finish: bool = False

@@ -8,7 +8,7 @@ from shared.clock import now_ms
 from shared.errors import BucketNotEmpty, NoSuchBucket
 from shared.meta import counters
 from shared.meta.database import connection, transaction
-from shared.meta.history import lock_bucket
+from shared.meta.locks import lock_bucket
 from shared.meta.models import VERSIONING_OFF, Bucket, Change, Counter, Object, Version
 from shared.meta.statement import P, Statement
 
@@ -28,8 +28,8 @@ class BucketInfo(NamedTuple):
         return self.versioning != VERSIONING_OFF
 
 
-_COLUMNS = ("id", "name", "owner_id", "created_ms", "versioning")
-_by_name = Statement(lambda: Bucket.select(*[getattr(Bucket, name) for name in _COLUMNS]).where(Bucket.name == P("name")))
+_COLUMNS = (Bucket.id, Bucket.name, Bucket.owner_id, Bucket.created_ms, Bucket.versioning)      # in the order of BucketInfo
+_by_name = Statement(lambda: Bucket.select(*_COLUMNS).where(Bucket.name == P("name")))
 _change = Statement(lambda: Change.select(Change.value).where(Change.id == 1))
 
 
@@ -61,15 +61,14 @@ def create(name: str, owner_id: int) -> tuple[BucketInfo, bool]:
         if (there := find(name)) is not None:
             return there, False     # the usual answer for tools that always ask: no cache need hear of it
         new_id = bump(conn)
-        rows = (
-            Bucket.insert(id=new_id, name=name.encode(), owner_id=owner_id, created_ms=now_ms()).on_conflict_ignore().as_rowcount().execute()
-        )
-        if rows:
+        row = Bucket.insert(id=new_id, name=name.encode(), owner_id=owner_id, created_ms=now_ms())
+        created = bool(row.on_conflict_ignore().as_rowcount().execute())
+        if created:
             counters.open_counters(new_id)
         found = find(name)
     if found is None:
         raise NoSuchBucket(BucketName=name)     # deleted between our conflict and our look: the caller may try again
-    return found, bool(rows)
+    return found, created
 
 
 def delete(bucket: BucketInfo) -> None:
@@ -90,9 +89,9 @@ def delete(bucket: BucketInfo) -> None:
         Counter.delete().where(Counter.bucket_id == bucket.id).execute()
 
 
-def page(owner_id: int, prefix: str, after: str, limit: int) -> list[BucketInfo]:
+def page(owner_id: int, prefix: str, after: bytes, limit: int) -> list[BucketInfo]:
     """The caller's buckets in name order, from behind ``after``."""
-    query = Bucket.select(*[getattr(Bucket, name) for name in _COLUMNS]).where((Bucket.owner_id == owner_id) & (Bucket.name > after.encode()))
+    query = Bucket.select(*_COLUMNS).where((Bucket.owner_id == owner_id) & (Bucket.name > after))
     if prefix:
         query = query.where((Bucket.name >= prefix.encode()) & (Bucket.name < prefix.encode() + b"\xff"))     # names are ASCII
     return [_info(row) for row in query.order_by(Bucket.name).limit(limit).tuples()]

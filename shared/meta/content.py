@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import psycopg
-from peewee import JOIN, Case, SqliteDatabase, Value, fn
+from peewee import JOIN, Case, Value, fn
 
 from shared.errors import ServiceUnavailable
-from shared.meta.models import Blob, Part, Segment, db
+from shared.meta.database import is_sqlite
+from shared.meta.models import Blob, Part, Segment
 from shared.meta.statement import P, Statement
 
 BATCH_ROWS = 1000
@@ -84,7 +85,7 @@ def release_blob(connection: Any, blob_id: bytes, now_ms: int) -> None:
         _release_blob(connection, id=blob_id, now_ms=now_ms)
 
 
-def share_body(connection: Any, source: bytes, copy: bytes) -> bool:
+def share_body(source: bytes, copy: bytes) -> bool:
     """Give ``copy`` the parts and segments of ``source``, sharing their blobs. False when ``source`` is gone, or goes meanwhile.
 
     When it is False the caller must roll back: some of it may have been copied.
@@ -105,7 +106,7 @@ def share_body(connection: Any, source: bytes, copy: bytes) -> bool:
     return bool(size == held) and _count_references(copy, +1, 0)
 
 
-def release_body(connection: Any, body_id: bytes, now_ms: int, numbers: Iterable[int] | None = None) -> None:
+def release_body(body_id: bytes, now_ms: int, numbers: Iterable[int] | None = None) -> None:
     """Drop the parts and segments of a body (or only those of some part numbers) and the references they held."""
     if numbers is None:
         _count_references(body_id, -1, now_ms)
@@ -139,10 +140,11 @@ def _count_references(body_id: bytes, sign: int, now_ms: int, number: int | None
     where = Segment.body_id == body_id
     if number is not None:
         where &= Segment.part_number == number
-    if not isinstance(db.obj, SqliteDatabase):      # in one order, or two writers would wait for each other
+    if not is_sqlite():      # in one order, or two writers would wait for each other
         blobs = Segment.select(Segment.blob_id).where(where)
         list(Blob.select(Blob.refs).where(Blob.id.in_(blobs)).order_by(Blob.id).for_update().tuples())
-    held = Segment.select(Segment.blob_id.alias("blob_id"), fn.COUNT(Segment.position).alias("n")).where(where).group_by(Segment.blob_id).alias("held")
+    counted = Segment.select(Segment.blob_id.alias("blob_id"), fn.COUNT(Segment.position).alias("n"))
+    held = counted.where(where).group_by(Segment.blob_id).alias("held")
     if sign > 0:
         alive = Blob.update(refs=Blob.refs + held.c.n).from_(held).where((Blob.id == held.c.blob_id) & (Blob.refs > 0)).execute()
         return bool(alive == Segment.select(fn.COUNT(Segment.blob_id.distinct())).where(where).scalar())
@@ -153,16 +155,6 @@ def _count_references(body_id: bytes, sign: int, now_ms: int, number: int | None
 
 def _bytes(value: bytes) -> Any:
     return Value(value, converter=False)
-
-
-def whole_blob(blob_id: bytes, size: int, wrapped_key: bytes | None, key_version: int | None) -> list[Located]:
-    """The single stretch of a version whose bytes are one blob. Empty when the blob is gone."""
-    row = Blob.select(Blob.codec, Blob.algorithm, Blob.chunk, Blob.data).where(Blob.id == blob_id).tuples().first()
-    return [Located(blob_id, 0, size, size, row[0], row[1], row[2], _maybe(row[3]), wrapped_key, key_version)] if row else []
-
-
-def _maybe(data: Any) -> bytes | None:
-    return None if data is None else bytes(data)
 
 
 def located(body_id: bytes, first: int, last: int) -> list[Located]:
@@ -188,6 +180,7 @@ def located(body_id: bytes, first: int, last: int) -> list[Located]:
             part, at = number, start
         skip, end = max(0, first - at), min(length, last + 1 - at)
         if skip < end:
-            out.append(Located(bytes(blob_id), offset + skip, end - skip, size, codec, algorithm, chunk, _maybe(data), wrapped_key, key_version))
+            inline = None if data is None else bytes(data)
+            out.append(Located(bytes(blob_id), offset + skip, end - skip, size, codec, algorithm, chunk, inline, wrapped_key, key_version))
         at += length
     return out

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from peewee import SqliteDatabase, fn
+from peewee import fn
 
-from shared.meta.history import Delta
-from shared.meta.models import COUNTER_SHARDS, Counter, db
+from shared.meta.database import is_sqlite
+from shared.meta.models import COUNTER_SHARDS, Counter
 from shared.meta.statement import P, Statement
 
 
@@ -19,6 +20,16 @@ class Totals(NamedTuple):
     versions: int
     bytes: int
     upload_bytes: int
+
+
+@dataclass
+class Delta:
+    """What a change added to a bucket's counters (see Totals); negative for what it took away."""
+
+    objects: int = 0
+    versions: int = 0
+    bytes: int = 0
+    upload_bytes: int = 0
 
 
 _add = Statement(
@@ -33,7 +44,7 @@ _add = Statement(
 
 def shards() -> int:
     """How many rows share a bucket's counters: one where a single writer is the rule."""
-    return 1 if isinstance(db.obj, SqliteDatabase) else COUNTER_SHARDS
+    return 1 if is_sqlite() else COUNTER_SHARDS
 
 
 def open_counters(bucket_id: int) -> None:

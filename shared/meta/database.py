@@ -136,7 +136,9 @@ def migrate() -> list[str]:
     with session(), _migration_lock():
         runner = Runner(db.obj, str(MIGRATIONS), table_name="schema_migration")
         if gone := [migration.name for migration in runner.status() if migration.path is None]:
-            raise NewerDatabase(f"this database was written by a newer release (migration {gone[-1]}); use that release or restore a backup")
+            raise NewerDatabase(
+                f"this database was written by a newer release (migration {gone[-1]}); use that release or restore a backup"
+            )
         applied: list[str] = runner.up()
         return applied
 

@@ -1,7 +1,7 @@
 """Group commit: writes of several threads that wait at the same moment share one transaction, and one fsync.
 
-SQLite has one writer, and a commit of any other connection makes this one read its pages anew; so one thread commits for all that wait in its
-process. Four small writes cost a third each of what they cost alone (docs/performance.md).
+SQLite has one writer, and a commit of any other connection makes this one read its pages anew; so one thread commits for all that wait in
+its process. Four small writes cost a third each of what they cost alone (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from shared.errors import ServiceUnavailable
 from shared.meta.database import QUEUE_TIMEOUT_S, is_sqlite, transaction
@@ -30,6 +30,7 @@ class _Wish(Generic[T]):
         self.work = work
         self.result: T | None = None
         self.error: BaseException | None = None
+        self.kept = False       # said last, behind the commit: whatever goes wrong before, nobody takes it for a success
         self.done = threading.Event()
 
 
@@ -40,8 +41,8 @@ _leading = threading.Lock()
 def durably(work: Work[T]) -> T:
     """Run ``work(connection)`` in a write transaction and return what it returns, once that is durable.
 
-    The work of other threads may be in the same transaction; each stands behind a savepoint of its own, so that one that raises takes nothing
-    along. ``work`` may run in another thread, and must not register after-commit callbacks. Raises what ``work`` raises, and what
+    The work of other threads may be in the same transaction; each stands behind a savepoint of its own, so that one that raises takes
+    nothing along. ``work`` may run in another thread, and must not register after-commit callbacks. Raises what ``work`` raises, and what
     ``transaction`` raises: then nothing of it happened, unless the connection was lost during the commit.
     """
     if not is_sqlite() or db.in_transaction():
@@ -52,7 +53,9 @@ def durably(work: Work[T]) -> T:
     _lead_or_wait(wish)
     if wish.error is not None:
         raise wish.error
-    return wish.result  # type: ignore[return-value]
+    if not wish.kept:
+        raise ServiceUnavailable("The metadata database is not available. Please try again.")
+    return cast(T, wish.result)
 
 
 def _lead_or_wait(wish: _Wish[Any]) -> None:
@@ -85,9 +88,13 @@ def _carry_out(group: list[_Wish[Any]]) -> None:
         with transaction() as conn:
             for wish in group:
                 _try(conn, wish, alone=len(group) == 1)
+        for wish in group:
+            wish.kept = True
     except BaseException as error:      # whatever it is, every thread that waits must hear of it
         for wish in group:
-            wish.error = wish.error or copy(error)
+            if wish.error is None:
+                with suppress(Exception):       # some cannot be copied, and nothing can when memory is short
+                    wish.error = copy(error)
         if not isinstance(error, Exception):
             raise
     finally:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from peewee import EXCLUDED, SqliteDatabase
+from peewee import EXCLUDED
 
 from shared.meta.content import release_blob, release_body
-from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Object, Version, db
+from shared.meta.counters import Delta
+from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Object, Version
 from shared.meta.statement import P, Statement
 
 SHARED_COLUMNS = (
@@ -32,29 +33,21 @@ class Stored(NamedTuple):
     is_marker: bool = False
 
 
-@dataclass
-class Delta:
-    """What a change added to a bucket's counters; negative for what it took away."""
-
-    objects: int = 0
-    versions: int = 0
-    bytes: int = 0
-    upload_bytes: int = 0
-
-
 _STORED = ("seq", "version_id", "size", "etag", "blob_id", "body_id")
 _columns = [getattr(Object, name) for name in SHARED_COLUMNS]
-_here = lambda model: (model.bucket_id == P("bucket_id")) & (model.key == P("key"))  # noqa: E731
+
+
+def _here(model: Any) -> Any:
+    return (model.bucket_id == P("bucket_id")) & (model.key == P("key"))
+
+
+def _stored_versions() -> Any:
+    return Version.select(*[getattr(Version, name) for name in _STORED], Version.is_marker).where(_here(Version))
+
 
 _current = Statement(lambda: Object.select(*[getattr(Object, name) for name in _STORED]).where(_here(Object)))
-_newest = Statement(
-    lambda: Version.select(*[getattr(Version, name) for name in _STORED], Version.is_marker).where(_here(Version)).order_by(Version.seq).limit(1)
-)
-_by_version_id = Statement(
-    lambda: Version.select(*[getattr(Version, name) for name in _STORED], Version.is_marker).where(
-        _here(Version) & (Version.version_id == P("version_id"))
-    )
-)
+_newest = Statement(lambda: _stored_versions().order_by(Version.seq).limit(1))
+_by_version_id = Statement(lambda: _stored_versions().where(Version.version_id == P("version_id")))
 _push = Statement(
     lambda: Version.insert_from(
         Object.select(*_columns, False).where(_here(Object)), [getattr(Version, name) for name in SHARED_COLUMNS] + [Version.is_marker]
@@ -190,32 +183,4 @@ class Key:
         if stored.blob_id is not None:
             release_blob(self.connection, bytes(stored.blob_id), self.now_ms)
         elif stored.body_id is not None:
-            release_body(self.connection, bytes(stored.body_id), self.now_ms)
-
-
-# Locks live in PostgreSQL's lock table, on hashes of names: there may be no row to lock (a conditional create), two names that share a
-# hash merely wait for each other, and who wants a bucket alone is not overtaken for ever by those who share it, as with FOR SHARE.
-_LOCK = "pg_advisory_xact_lock{}(hashtextextended(%s, %s))"
-_TAKE = {shared: f"SELECT {_LOCK.format('_shared' if shared else '')}" for shared in (True, False)}
-_TAKE_KEY = f"SELECT {_LOCK.format('_shared')}, {_LOCK.format('')}"
-
-
-def lock_key(connection: Any, bucket_id: int, key: bytes) -> None:
-    """Serialise the writers of one key until the end of the transaction, and hold off those who change or delete its bucket.
-
-    Read what must be fresh in statements after this one. SQLite has one writer anyway.
-    """
-    if not isinstance(db.obj, SqliteDatabase):
-        connection.execute(_TAKE_KEY, ("bucket", bucket_id, key.hex(), bucket_id))
-
-
-def lock_bucket(connection: Any, bucket_id: int, *, shared: bool) -> None:
-    """Keep a bucket as it is (``shared``), or have it alone, until the end of the transaction."""
-    if not isinstance(db.obj, SqliteDatabase):
-        connection.execute(_TAKE[shared], ("bucket", bucket_id))
-
-
-def lock_upload(connection: Any, upload_id: bytes, part_number: int = 0, *, shared: bool = False) -> None:
-    """Keep an upload as it is (``shared``), or have it, or one of its parts, alone until the end of the transaction."""
-    if not isinstance(db.obj, SqliteDatabase):
-        connection.execute(_TAKE[shared], (f"upload {upload_id.hex()}", part_number))
+            release_body(bytes(stored.body_id), self.now_ms)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from peewee import Select, SqliteDatabase, Value
+from peewee import Select, Value
 
 from shared.listed import Listed as Row
-from shared.meta.database import connection
+from shared.meta.database import connection, is_sqlite
 from shared.meta.models import Object, Version, db
 from shared.meta.statement import P, Statement, Text
 
@@ -63,8 +63,8 @@ def _both(newer_than: Any = None) -> Any:
 
 def _hops(*tables: str) -> Text:
     """The first key from ``lower`` on; and from each that contains the delimiter, the first key behind the prefix it stands for."""
-    # Only names of this function are put together below; every value is a parameter.
-    sqlite = isinstance(db.obj, SqliteDatabase)
+    # S608: only names of this function are put together below; every value is a parameter.
+    sqlite = is_sqlite()
     found = "instr(substr(hop.key, :skip), :delimiter)" if sqlite else "position(:delimiter IN substr(hop.key, :skip))"
     behind = f"substr(hop.key, 1, :skip + {found} - 2) || :after_delimiter"
     behind = f"CAST({behind} AS BLOB)" if sqlite else behind
@@ -102,7 +102,7 @@ def current_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: byte
         return list(map(Row._make, _objects(conn, bucket_id=bucket_id, lower=lower, upper=upper, limit=count)))
 
     hop = _hopping(_object_hops, bucket_id, prefix, delimiter)
-    return _page(fetch, hop, prefix, delimiter, (max(prefix, _behind(after, prefix, delimiter)), None), limit)
+    return _page(fetch, hop, prefix, delimiter, start=(max(prefix, _behind(after, prefix, delimiter)), None), limit=limit)
 
 
 def all_versions(bucket_id: int, prefix: bytes, delimiter: bytes, after: Position, limit: int) -> Page:
@@ -116,7 +116,7 @@ def all_versions(bucket_id: int, prefix: bytes, delimiter: bytes, after: Positio
     inside = seq is not None and prefix <= key < upper
     start = (key, seq) if inside else (max(prefix, _behind(key, prefix, delimiter)), None)
     hop = _hopping(_all_hops, bucket_id, prefix, delimiter)
-    return _page(lambda position, count: _merged(bucket_id, position, upper, count), hop, prefix, delimiter, start, limit)
+    return _page(lambda position, count: _merged(bucket_id, position, upper, count), hop, prefix, delimiter, start=start, limit=limit)
 
 
 def _merged(bucket_id: int, position: Position, upper: bytes, count: int) -> list[Row]:
@@ -168,14 +168,14 @@ def _behind(after: bytes, prefix: bytes, delimiter: bytes) -> bytes:
     return after + b"\x00" if after else b""
 
 
-def _page(fetch: Fetch, hop: Hop, prefix: bytes, delimiter: bytes, position: Position, limit: int) -> Page:
+def _page(fetch: Fetch, hop: Hop, prefix: bytes, delimiter: bytes, *, start: Position, limit: int) -> Page:
     """Fill a page: read a batch, take rows until one stands for a common prefix, seek behind that prefix, and so on.
 
     Where prefix follows on prefix, hop.
     """
     if not delimiter:
-        return _flat_page(fetch, position, limit)
-    page, batch = Page(), SMALL_BATCH
+        return _flat_page(fetch, start, limit)
+    page, batch, position = Page(), SMALL_BATCH, start
     while limit and (rows := fetch(position, batch)):
         files = len(page.rows)
         position, skipped = _take(page, rows, prefix, delimiter, limit)

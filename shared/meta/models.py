@@ -8,7 +8,7 @@ Four ideas carry the schema (docs/architecture.md has the picture):
 * ``seq`` counts **down**: the newest version of a key has the smallest, so ``(key, seq)`` ascending is listing order in both tables.
   Newest is decided by it, never by time.
 * A version's bytes are one whole blob (``blob_id``) or a list of parts and segments (``body_id``), or nothing at all (size 0).
-  Copies share blobs; ``blob.refs`` counts the versions, parts and segments that point at it.
+  Copies share blobs; ``blob.refs`` counts the versions and segments that point at it.
 """
 
 from __future__ import annotations
@@ -206,7 +206,10 @@ class FinishedUpload(Table):
 
 
 class Part(Table):
-    """A part of an upload; once completed, a part of the version whose ``body_id`` is the upload's id. ``start`` is its first byte there."""
+    """A part of an upload; once completed, a part of the version whose ``body_id`` is the upload's id.
+
+    ``start`` is its first byte there, None before.
+    """
 
     body_id = BlobField()
     number = IntegerField()

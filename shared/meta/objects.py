@@ -16,9 +16,11 @@ from shared.clock import now_ms
 from shared.errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error
 from shared.meta import content, counters
 from shared.meta.content import Located, NewBlob
+from shared.meta.counters import Delta
 from shared.meta.database import connection, repeated, transaction
 from shared.meta.group import durably
-from shared.meta.history import Delta, Key, Stored, lock_key
+from shared.meta.history import SHARED_COLUMNS, Key, Stored
+from shared.meta.locks import lock_key
 from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Blob, Bucket, Object, Version
 from shared.meta.statement import P, Statement
 
@@ -90,7 +92,10 @@ class Found(NamedTuple):
 
 @dataclass
 class NewVersion:
-    """What is to be written under a key. Content is one of: a new blob, a shared blob, a body (parts in place or to be shared), or nothing."""
+    """What is to be written under a key.
+
+    Its content is one of: a new blob, a shared blob, a body (its parts in place, or to be shared), or nothing.
+    """
 
     key: bytes
     size: int
@@ -124,10 +129,7 @@ class Deleted(NamedTuple):
     is_marker: bool
 
 
-_COLUMNS = (
-    "seq", "version_id", "mtime_ms", "size", "etag", "owner_id", "storage_class", "headers", "metadata", "checksum_algorithm", "checksum",
-    "parts_count", "blob_id", "wrapped_key", "key_version", "body_id",
-)
+_COLUMNS = SHARED_COLUMNS[SHARED_COLUMNS.index("seq"):]     # what follows bucket and key: the first fields of Found, in its order
 
 
 def _reading(model: Any, is_marker: Any, is_current: bool, with_data: bool) -> Any:
@@ -230,7 +232,7 @@ def _take_content(key: Key, new: NewVersion) -> None:
     elif new.shared_blob:
         if not content.share_blob(key.connection, new.shared_blob):
             raise SourceGone
-    elif new.shared_body and new.body_id and not content.share_body(key.connection, new.shared_body, new.body_id):
+    elif new.shared_body and new.body_id and not content.share_body(new.shared_body, new.body_id):
         raise SourceGone
 
 

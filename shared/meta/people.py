@@ -61,6 +61,12 @@ def create_root() -> PrincipalInfo:
     return created
 
 
+def born_ms() -> int | None:
+    """When this database began: root is the first thing made in it. None before that."""
+    row = Principal.select(Principal.created_ms).where(Principal.is_root == True).tuples().first()  # noqa: E712 - a query
+    return row[0] if row else None
+
+
 def access_key(access_key_id: str) -> KeyInfo | None:
     """Find an access key."""
     return _key(AccessKey.select(*_KEY).where(AccessKey.id == access_key_id))

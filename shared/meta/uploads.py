@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from peewee import SqliteDatabase
-
 from shared.clock import now_ms
 from shared.errors import InvalidPartNumber, NoSuchBucket, NoSuchUpload
-from shared.meta import content, counters, history, objects
+from shared.meta import content, counters, locks, objects
 from shared.meta.content import Located, NewBlob
-from shared.meta.database import repeated, transaction
-from shared.meta.models import Bucket, FinishedUpload, Part, Upload, db
+from shared.meta.counters import Delta
+from shared.meta.database import is_sqlite, repeated, transaction
+from shared.meta.models import Bucket, FinishedUpload, Part, Upload
 from shared.meta.objects import Condition, NewVersion, Written, open_key
 
 
@@ -71,7 +70,7 @@ _PART = (Part.number, Part.size, Part.etag, Part.mtime_ms, Part.checksum_algorit
 def create(upload: UploadInfo) -> None:
     """Begin an upload. Raises NoSuchBucket when the bucket is gone."""
     with transaction() as conn:
-        history.lock_bucket(conn, upload.bucket_id, shared=True)
+        locks.lock_bucket(conn, upload.bucket_id, shared=True)
         if not Bucket.select(Bucket.id).where(Bucket.id == upload.bucket_id).tuples().first():
             raise NoSuchBucket
         row = upload._asdict() | {"headers": json.dumps(upload.headers), "metadata": json.dumps(upload.metadata)}
@@ -100,7 +99,7 @@ def _info(row: Any) -> UploadInfo:
 
 def _take(conn: Any, upload_id: bytes, exclusive: bool) -> UploadInfo:
     """Take an upload for a change, inside a transaction. Completing and aborting exclude everything else; parts exclude only those."""
-    history.lock_upload(conn, upload_id, shared=not exclusive)
+    locks.lock_upload(conn, upload_id, shared=not exclusive)
     return _find(Upload.select(*_UPLOAD).where(Upload.id == upload_id))
 
 
@@ -116,7 +115,7 @@ def put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, shared:
 def _put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, stretches: list[Located]) -> None:
     with transaction() as conn:
         upload = _take(conn, upload_id, exclusive=False)
-        history.lock_upload(conn, upload_id, part.number)
+        locks.lock_upload(conn, upload_id, part.number)
         if new_blob:
             content.add_blob(conn, new_blob, part.mtime_ms)
             stretches = [Located(new_blob.id, 0, part.size, part.size, None, None, None, None, new_blob.wrapped_key, new_blob.key_version)]
@@ -124,10 +123,10 @@ def _put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, stretc
             raise objects.SourceGone
         older = Part.select(Part.size).where((Part.body_id == upload_id) & (Part.number == part.number)).tuples().first()
         if older:
-            content.release_body(conn, upload_id, part.mtime_ms, [part.number])
+            content.release_body(upload_id, part.mtime_ms, [part.number])
         Part.insert(body_id=upload_id, **part._asdict()).execute()
         content.add_segments(upload_id, part.number, stretches)
-        counters.add(conn, upload.bucket_id, history.Delta(upload_bytes=part.size - (older[0] if older else 0)))
+        counters.add(conn, upload.bucket_id, Delta(upload_bytes=part.size - (older[0] if older else 0)))
 
 
 def parts(upload_id: bytes, after: int = 0, limit: int = 10_001) -> list[PartInfo]:
@@ -150,12 +149,14 @@ def complete(
     bucket_id: int,
     key: bytes,
     parts_digest: bytes,
+    *,
     assemble: Callable[[UploadInfo, list[PartInfo]], Assembly],
     reply: Callable[[Assembly, Written], dict[str, Any]],
     condition: Condition | None = None,
 ) -> Finished:
     """Turn an upload into the current version of its key, in one transaction; or repeat the reply of the same Complete before.
 
+    ``parts_digest`` identifies the request: an upload that is gone is answered again only to the same part list.
     ``assemble`` chooses and checks the parts, ``reply`` builds what is answered and kept; both are called inside the transaction.
     Raises NoSuchUpload, and what ``assemble`` and ``condition`` raise.
     """
@@ -171,7 +172,7 @@ def complete(
         assembly = assemble(upload, stored)
         _keep_parts(conn, upload_id, stored, assembly, target.now_ms)
         written = objects.put_open(target, _version_of(upload, assembly), condition)
-        counters.add(conn, bucket_id, history.Delta(upload_bytes=-sum(part.size for part in stored)))
+        counters.add(conn, bucket_id, Delta(upload_bytes=-sum(part.size for part in stored)))
         Upload.delete().where(Upload.id == upload_id).execute()
         answer = reply(assembly, written)
         FinishedUpload.insert(
@@ -191,13 +192,13 @@ def _version_of(upload: UploadInfo, assembly: Assembly) -> NewVersion:
 def _keep_parts(conn: Any, upload_id: bytes, stored: list[PartInfo], assembly: Assembly, at_ms: int) -> None:
     """Give the chosen parts their place in the whole and drop the others."""
     chosen = set(assembly.numbers)
-    content.release_body(conn, upload_id, at_ms, [part.number for part in stored if part.number not in chosen])
+    content.release_body(upload_id, at_ms, [part.number for part in stored if part.number not in chosen])
     start, places = 0, []
     for part in stored:
         if part.number in chosen:
             places.append((start, upload_id, part.number))
             start += part.size
-    mark = "?" if isinstance(db.obj, SqliteDatabase) else "%s"
+    mark = "?" if is_sqlite() else "%s"
     conn.cursor().executemany(f"UPDATE part SET start = {mark} WHERE body_id = {mark} AND number = {mark}", places)  # noqa: S608 - marks only
 
 
@@ -222,9 +223,9 @@ def abort(upload_id: bytes) -> None:
     with transaction() as conn:
         upload = _take(conn, upload_id, exclusive=True)
         freed = sum(part.size for part in parts(upload_id))
-        content.release_body(conn, upload_id, now_ms())
+        content.release_body(upload_id, now_ms())
         Upload.delete().where(Upload.id == upload_id).execute()
-        counters.add(conn, upload.bucket_id, history.Delta(upload_bytes=-freed))
+        counters.add(conn, upload.bucket_id, Delta(upload_bytes=-freed))
 
 
 def page(bucket_id: int, lower: bytes, upper: bytes | None, after: tuple[bytes, bytes] | None, limit: int) -> list[UploadInfo]:

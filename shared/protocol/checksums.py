@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
@@ -170,11 +169,8 @@ def _check_sdk_algorithm(name: str | None, found: Requested | None) -> None:
 
 def raw_value(algorithm: Algorithm, value: str, where: str) -> bytes:
     """Decode a base64 value. Raises InvalidRequest, naming ``where`` it stood, unless it has the algorithm's length."""
-    try:
-        raw = b64decode(value.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != algorithm.size:
+    raw = _digest_of(value, algorithm.size)
+    if raw is None:
         raise InvalidRequest(f"Value for {where} is invalid.")
     return raw
 
@@ -184,13 +180,19 @@ def content_md5(headers: Headers) -> bytes | None:
     value = headers.get("content-md5")
     if value is None:
         return None
-    try:
-        raw = b64decode(value.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != 16:
+    raw = _digest_of(value, 16)
+    if raw is None:
         raise InvalidDigest(**{"Content-MD5": value})
     return raw
+
+
+def _digest_of(value: str, size: int) -> bytes | None:
+    """The ``size`` bytes that base64 text stands for; None when it is something else."""
+    try:
+        raw = b64decode(value.strip(), validate=True)
+    except ValueError:
+        return None
+    return raw if len(raw) == size else None
 
 
 class BodyDigests:

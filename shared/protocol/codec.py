@@ -17,8 +17,8 @@ LEVELS: tuple[Level, ...] = ("service", "bucket", "object")
 class Operation:
     """One operation: which requests it takes, how they are read, how its result is written.
 
-    ``method``, ``level`` ("service", "bucket", "object") and ``status`` (success) are the model's; ``streams`` is true when the
-    request's payload is bytes and not XML; ``takes_body`` when it has any payload; ``checksum_required`` when a
+    ``method``, ``level`` ("service", "bucket", "object") and ``status`` (success) are the model's; ``takes_bytes`` is true when
+    the request's payload is bytes and not XML; ``takes_body`` when it has any payload; ``checksum_required`` when a
     request without Content-MD5 or checksum must be refused.
     """
 
@@ -75,7 +75,7 @@ class Operation:
         payload: str | None = self._input.get("payload")
         self._payload = payload
         self._payload_kind: str | None = self._shapes[self._input["members"][payload]["shape"]]["type"] if payload else None
-        self.streams: bool = self._payload_kind == "blob"
+        self.takes_bytes: bool = self._payload_kind == "blob"
         self.takes_body: bool = bool(payload or self._input_root)
 
     def read(self, path: Mapping[str, Any], query: Mapping[str, str], headers: Mapping[str, str], body: bytes = b"") -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Operation:
         for low in self._needs_headers:
             if not headers.get(low):
                 raise InvalidArgument(f"The {low} header is either missing or empty", ArgumentName=low, ArgumentValue="")
-        if self.takes_body and not self.streams:
+        if self.takes_body and not self.takes_bytes:
             self._read_body(body, out)
         return out
 

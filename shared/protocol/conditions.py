@@ -45,6 +45,18 @@ def check_read(headers: Mapping[str, str], etag: str, modified_ms: int) -> None:
         raise error
 
 
+def range_holds(headers: Mapping[str, str], etag: str, modified_ms: int) -> bool:
+    """Whether a Range may be answered as one: False when If-Range names another object than this, which is then sent whole.
+
+    Weak etags never match, and what can't be read does not either: a client would sew two objects together.
+    https://www.rfc-editor.org/rfc/rfc9110#section-13.1.5
+    """
+    wanted = headers.get("if-range", "").strip()
+    if not wanted or wanted.strip('"') == etag:
+        return True
+    return _date_s(wanted) == modified_ms // 1000
+
+
 def check_copy_source(headers: Mapping[str, str], etag: str, modified_ms: int) -> None:
     """Decide ``x-amz-copy-source-if-*`` for the source of a copy. Raises PreconditionFailed (with Condition).
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from shared.errors import InvalidArgument, KeyTooLongError
+from shared.protocol.target import MAX_KEY_BYTES
 
 _HEADER = "x-amz-copy-source"
 _VERSION = "?versionId="
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_MAX_KEY_BYTES = 1024
 
 
 class CopySource(NamedTuple):
@@ -38,8 +38,8 @@ def parse_copy_source(header: str) -> CopySource:
     if version_id == "":
         raise _invalid("Version id cannot be the empty string", header)
     raw_key = key.encode("utf-8")
-    if len(raw_key) > _MAX_KEY_BYTES:
-        raise KeyTooLongError(Size=len(raw_key), MaxSizeAllowed=_MAX_KEY_BYTES)
+    if len(raw_key) > MAX_KEY_BYTES:
+        raise KeyTooLongError(Size=len(raw_key), MaxSizeAllowed=MAX_KEY_BYTES)
     return CopySource(bucket, raw_key, version_id)
 
 

@@ -23,7 +23,8 @@ Text = Callable[[bytes | str], str]
 class Page(NamedTuple):
     """What all listings have: the question echoed, and one page of the answer in key order.
 
-    ``url`` is ``encoding-type=url``; ``owners`` are shown by their ids, unknown ones not at all. ``delimiter`` None or empty is left out of the reply.
+    ``url`` is ``encoding-type=url``; ``owners`` are shown by their ids, unknown ones not at all. ``delimiter`` None or empty is left
+    out of the reply.
     """
 
     bucket: str

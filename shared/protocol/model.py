@@ -84,7 +84,7 @@ def _refuse_half_a_part(op: Operation, query: Mapping[str, str]) -> None:
     present = [name for name in wire.PART_PARAMETERS if name in query]
     if len(present) == 1 and not op.literals:
         name = present[0]
-        raise parameters.refuse(name, query[name], "This operation does not accept a query-string.")
+        raise parameters.invalid(name, query[name], "This operation does not accept a query-string.")
 
 
 def _extended(shapes: dict[str, Shape]) -> dict[str, Shape]:

@@ -13,7 +13,8 @@ Parse = Callable[[str], Any]
 ABSENT: Final = object()  # a parameter whose empty value counts as none
 
 
-def refuse(name: str, text: str, message: str) -> InvalidArgument:
+def invalid(name: str, text: str, message: str) -> InvalidArgument:
+    """The error for a header or query parameter whose value is not acceptable."""
     return InvalidArgument(message, ArgumentName=name, ArgumentValue=text)
 
 
@@ -22,7 +23,7 @@ def _checked(name: str, parse: Parse, message: str) -> Parse:
         try:
             return parse(text)
         except ValueError:
-            raise refuse(name, text, message) from None
+            raise invalid(name, text, message) from None
 
     return read
 
@@ -38,11 +39,11 @@ def _bounded_parser(name: str) -> Parse:
         except ValueError:
             number = None
         if name == "partNumber" and (number is None or not least <= number <= most):
-            raise refuse(name, text, wire.PART_NUMBER_RULE)
+            raise invalid(name, text, wire.PART_NUMBER_RULE)
         if number is None:
-            raise refuse(name, text, f"Provided {name} not an integer or within integer range")
+            raise invalid(name, text, f"Provided {name} not an integer or within integer range")
         if not least <= number <= most:
-            raise refuse(name, text, f"Argument {called} must be an integer between {least} and {most}")
+            raise invalid(name, text, f"Argument {called} must be an integer between {least} and {most}")
         return number
 
     return read
@@ -51,13 +52,14 @@ def _bounded_parser(name: str) -> Parse:
 def _echo(name: str) -> Parse:
     def read(text: str) -> str:
         if not text.isprintable() and any(c < " " or c == "\x7f" for c in text):
-            raise refuse(name, text, "Header value cannot contain control characters")
+            raise invalid(name, text, "Header value cannot contain control characters")
         return text if text.isascii() else text.encode("utf-8").decode("latin-1")
 
     return read
 
 
 def query_parser(name: str, shape: Shape) -> Parse | None:
+    """How the query parameter ``name`` is read; None when its text is its value. The parser raises InvalidArgument, or returns ABSENT."""
     if name in wire.INTEGERS:
         return _bounded_parser(name)
     if name.startswith(wire.ECHOED_PREFIX):
@@ -84,6 +86,7 @@ def _not_empty(text: str) -> str:
 
 
 def header_parser(name: str, shape: Shape) -> Parse | None:
+    """The same for the header ``name``."""
     parse = scalars.parser(shape, "rfc822")
     if name.lower() in wire.LENIENT_DATES:
         return _date_or_absent

@@ -59,7 +59,7 @@ def parse_target(target: str, host: str, domains: Sequence[str]) -> Target:
     raw_path, _, raw_query = target.partition("?")
     if _UNFIT.search(target):
         raise _invalid(raw_path)
-    bucket = _bucket_of_host(host, tuple(domains)) if domains else None
+    bucket = bucket_of_host(host, domains)
     if bucket is not None:
         raw_key = raw_path[1:]
     else:
@@ -100,6 +100,11 @@ def _query(raw: str, raw_path: str) -> dict[str, str]:
             if name not in out:
                 out[name] = _text(value.replace("+", " "), raw_path)
     return out
+
+
+def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
+    """The bucket a virtual-host style host names: what stands before the longest fitting domain; None for path style."""
+    return _bucket_of_host(host, tuple(domains)) if domains else None
 
 
 @lru_cache(maxsize=1024)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from signed_requests import changed, judge, signed, with_header
 
-from shared.auth.proxies import TrustedProxies, bucket_of_host
+from shared.auth.proxies import TrustedProxies
 from shared.errors import SignatureDoesNotMatch
-from shared.protocol.target import parse_target
 from shared.request import Request
 
 TRUSTED = TrustedProxies(["10.0.0.0/8", "fd00::/8"])
@@ -90,26 +87,6 @@ def test_virtual_hosts_work_behind_proxies():
     request = signed("GET", "https://mine.s3.test/k")
     assert judge(behind(request, Host="127.0.0.1:8080", X_Forwarded_Host="mine.s3.test"), proxies=TRUSTED, domains=DOMAINS)
     assert judge(behind(request, Host="mine.s3.test:443"), proxies=TRUSTED, domains=DOMAINS)
-
-
-@pytest.mark.parametrize("host, bucket", [
-    ("mine.s3.test", "mine"), ("Mine.S3.test:8080", "mine"), ("a.b.s3.test", "a.b"), ("mine.s3.test.", "mine"),
-    ("s3.test", None), ("s3.test:80", None), ("xs3.test", None), (".s3.test", None), ("127.0.0.1", None), ("[::1]:80", None), ("", None),
-])  # fmt: skip
-def test_the_bucket_of_a_host(host, bucket):
-    assert bucket_of_host(host, DOMAINS) == bucket
-    assert bucket_of_host(host, []) is None
-
-
-LABELS = st.lists(st.sampled_from(["s3", "test", "eu", "a", "b", "S3", "127", "0", "1"]), max_size=5).map(".".join)
-PORT = st.sampled_from(["", ":80", ":", ".", ".:9000"])
-
-
-@given(LABELS, PORT, st.sampled_from([[], ["s3.test"], ["s3.test", "eu.s3.test"], ["test", "S3.Test"], ["s3.test:9000", "b"]]))
-def test_hosts_are_read_as_the_targets_reader_does(labels, port, domains):
-    target = parse_target("/first/second", labels + port, domains)
-    virtual = target.key == b"first/second"
-    assert bucket_of_host(labels + port, domains) == (target.bucket if virtual else None)
 
 
 # (X-Forwarded-For, peer, the client's address)

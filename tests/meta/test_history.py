@@ -123,8 +123,10 @@ class Histories(RuleBasedStateMachine):
             size = sum(part.size for part in parts if part.number in chosen)
             return Assembly(chosen, size, etag, None, None)
 
-        finished = uploads.complete(upload_id, self.bucket.id, key, b"digest", assemble, lambda a, w: {"v": w.version_id, "n": a.size})
-        again = uploads.complete(upload_id, self.bucket.id, key, b"digest", assemble, lambda a, w: {})
+        def complete(reply):
+            return uploads.complete(upload_id, self.bucket.id, key, b"digest", assemble=assemble, reply=reply)
+
+        finished, again = complete(lambda a, w: {"v": w.version_id, "n": a.size}), complete(lambda a, w: {})
         assert not finished.repeated and again.repeated and again.reply == finished.reply
         self._superseded(key, Expected(self._check_id(finished.reply["v"]), etag, finished.reply["n"], False))
 
@@ -181,7 +183,8 @@ class Histories(RuleBasedStateMachine):
             newest = objects.find(self.bucket.id, key, versioned=self.versioning != VERSIONING_OFF)
             assert (newest is None) == (not versions)
             if newest:
-                assert (newest.version_id, newest.etag, bool(newest.is_marker)) == (versions[0].version_id, versions[0].etag, versions[0].is_marker)
+                expected = versions[0]
+                assert (newest.version_id, newest.etag, bool(newest.is_marker)) == (expected.version_id, expected.etag, expected.is_marker)
                 assert bool(newest.is_current) != bool(newest.is_marker)
             for expected in versions:
                 found = objects.find(self.bucket.id, key, expected.version_id, with_data=True)
@@ -197,7 +200,7 @@ class Histories(RuleBasedStateMachine):
         expected = [(key, v.version_id, v.is_marker, n == 0) for key in sorted(self.model) for n, v in enumerate(self.model[key])]
         assert [(row.key, row.version_id, bool(row.is_marker), bool(row.is_latest)) for row in page.rows] == expected
         current = listing.current_objects(self.bucket.id, b"", b"", b"", 1000)
-        assert [row.key for row in current.rows] == [key for key in sorted(self.model) if self.model[key] and not self.model[key][0].is_marker]
+        assert [row.key for row in current.rows] == [key for key, of in sorted(self.model.items()) if of and not of[0].is_marker]
 
     @invariant()
     def everything_adds_up(self):
@@ -239,7 +242,8 @@ def _completed(bucket, key, sizes):
     for number, size in enumerate(sizes, 1):
         uploads.put_part(upload_id, PartInfo(number, size, "p", 1, None, None, None), NewBlob(os.urandom(16), size))
     numbers = list(range(1, len(sizes) + 1))
-    uploads.complete(upload_id, bucket.id, key, b"", lambda _u, _p: Assembly(numbers, sum(sizes), "e", None, None), lambda _a, _w: {})
+    whole = Assembly(numbers, sum(sizes), "e", None, None)
+    uploads.complete(upload_id, bucket.id, key, b"", assemble=lambda _u, _p: whole, reply=lambda _a, _w: {})
     return objects.find(bucket.id, key)
 
 
@@ -278,6 +282,7 @@ def test_a_range_of_a_body_is_cut_to_its_segments(bucket, first, last):
 
 
 def test_a_data_key_given_with_the_blob_is_stored(bucket):
-    objects.put(bucket.id, NewVersion(key=b"k", size=4, etag="1", owner_id=1, new_blob=NewBlob(b"b" * 16, 4, wrapped_key=b"key", key_version=3)))
+    blob = NewBlob(b"b" * 16, 4, wrapped_key=b"key", key_version=3)
+    objects.put(bucket.id, NewVersion(key=b"k", size=4, etag="1", owner_id=1, new_blob=blob))
     found = objects.find(bucket.id, b"k")
     assert (bytes(found.wrapped_key), found.key_version) == (b"key", 3)

@@ -130,7 +130,9 @@ def test_a_chain_of_version_pages(listed, history, prefix, delimiter, limit):
 
 
 @RELAXED
-@given(history=histories, prefix=raw, delimiter=delimiters, limit=st.integers(0, 7), after=st.tuples(odd_keys, st.none() | st.integers(-6, 0)))
+@given(
+    history=histories, prefix=raw, delimiter=delimiters, limit=st.integers(0, 7), after=st.tuples(odd_keys, st.none() | st.integers(-6, 0))
+)
 def test_a_version_page_from_any_marker(listed, history, prefix, delimiter, limit, after):
     rows = rows_of(history)
     fill(listed.id, rows)
@@ -173,7 +175,9 @@ def test_a_key_shorter_than_the_delimiter_is_no_common_prefix(listed):
     assert [row.key for row in page.rows] == [b"ab", b"ac", b"b"]
 
 
-@pytest.mark.parametrize("prefix, above", [(b"a", b"b"), (b"a\xff", b"b"), (b"\xff", END_OF_KEYS), (b"", END_OF_KEYS), (b"a\xfe", b"a\xff")])
+@pytest.mark.parametrize("prefix, above", [
+    (b"a", b"b"), (b"a\xff", b"b"), (b"\xff", END_OF_KEYS), (b"", END_OF_KEYS), (b"a\xfe", b"a\xff"),
+])
 def test_the_bound_above_a_prefix(prefix, above):
     assert after_prefix(prefix) == above
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from shared.errors import BucketNotEmpty, NoSuchBucket, NoSuchUpload, PreconditionFailed
-from shared.meta import buckets, content, counters, history, listing, models, objects, uploads
+from shared.meta import buckets, content, counters, listing, locks, models, objects, uploads
 from shared.meta import database as metadata
 from shared.meta.content import NewBlob
 from shared.meta.database import transaction
@@ -68,7 +68,7 @@ def finish(upload_id, bucket, key):
     def assemble(_upload, parts):
         return Assembly([part.number for part in parts], sum(part.size for part in parts), "whole", None, None)
 
-    return uploads.complete(upload_id, bucket.id, key, b"digest", assemble, lambda assembly, _w: {"size": assembly.size})
+    return uploads.complete(upload_id, bucket.id, key, b"digest", assemble=assemble, reply=lambda whole, _w: {"size": whole.size})
 
 
 @pytest.mark.parametrize("versioning", [models.VERSIONING_OFF, VERSIONING_ENABLED])
@@ -226,7 +226,7 @@ def test_a_batch_of_deletes_has_all_its_keys_before_it_touches_one(bucket):
 
     def copy():
         with transaction() as conn:
-            history.lock_key(conn, bucket.id, b"z")
+            locks.lock_key(conn, bucket.id, b"z")
             held.set()
             time.sleep(0.5)
             assert content.share_blob(conn, blob_id)

@@ -24,7 +24,8 @@ def _shape(db):
 
 
 def _without_rowid(db):
-    return {name for name, sql in db.execute_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'") if "WITHOUT ROWID" in sql.upper()}
+    tables = db.execute_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+    return {name for name, sql in tables if "WITHOUT ROWID" in sql.upper()}
 
 
 def test_the_migrations_make_what_the_models_say(database, tmp_path):

@@ -87,8 +87,8 @@ class Installation:
             self.store.put_part(upload_id, PartInfo(number, size, "e" * 32, now_ms(), None, None, None), self.payload(os.urandom(size)))
         if finish:
             uploads.complete(
-                upload_id, bucket_id, key, b"d" * 32, lambda upload, parts: Assembly([1, 2], 70_010, "f" * 32 + "-2", None, None),
-                lambda assembly, written: {},
+                upload_id, bucket_id, key, b"d" * 32, reply=lambda assembly, written: {},
+                assemble=lambda upload, parts: Assembly([1, 2], 70_010, "f" * 32 + "-2", None, None),
             )
         return upload_id
 

@@ -119,15 +119,6 @@ def test_buckets_and_disk_are_read_when_asked(directory):
     assert found["maxiofs_build_info", ("version", "0.1.0")] == 1
 
 
-def test_bucket_labels_are_bounded():
-    rows = metrics.bounded(Usage(f"b{number:05}", 1, number) for number in range(1500))
-    assert len(rows) == metrics.MAX_BUCKETS + 1
-    assert rows[0] == Usage("b01499", 1, 1499)
-    assert rows[-1] == Usage(metrics.OTHER, 500, sum(range(500)))
-    assert sum(row.size_bytes for row in rows) == sum(range(1500))
-    assert metrics.bounded([Usage("a", 1, 2)]) == [Usage("a", 1, 2)]
-
-
 @pytest.mark.parametrize("status, shown", [(100, "1xx"), (206, "2xx"), (304, "3xx"), (499, "4xx"), (507, "5xx"), (999, "5xx"), (0, "1xx")])
 def test_status_labels_are_classes(directory, status, shown):
     own = Metrics(directory, "s3-0")

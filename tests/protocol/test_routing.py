@@ -132,10 +132,10 @@ def test_what_cannot_be_resolved_still_has_a_name(method, level, query, name):
     assert MODEL.name_of(method, level, query, {}) == name
 
 
-def test_bodies_and_streams():
-    streams = {name for name, op in MODEL.operations.items() if op.streams}
-    assert streams == {"PutObject", "UploadPart", "PutObjectAnnotation"}
-    assert all(MODEL.operations[name].takes_body for name in streams | {"DeleteObjects", "PutBucketPolicy", "SelectObjectContent"})
+def test_which_bodies_are_taken():
+    of_bytes = {name for name, op in MODEL.operations.items() if op.takes_bytes}
+    assert of_bytes == {"PutObject", "UploadPart", "PutObjectAnnotation"}
+    assert all(MODEL.operations[name].takes_body for name in of_bytes | {"DeleteObjects", "PutBucketPolicy", "SelectObjectContent"})
     assert not any(MODEL.operations[name].takes_body for name in ("GetObject", "CopyObject", "CreateMultipartUpload"))
     assert MODEL.operations["DeleteObjects"].checksum_required
     assert not MODEL.operations["PutBucketTagging"].checksum_required

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidURI, KeyTooLongError
-from shared.protocol.target import host_name, parse_target
+from shared.protocol.target import bucket_of_host, host_name, parse_target
 
 DOMAINS = ["s3.example.com", "example.com", "localhost"]
 
@@ -169,3 +169,12 @@ def test_anything_else_is_a_clear_error(target, host):
     except (InvalidURI, KeyTooLongError):
         return
     assert parsed.key is None or 0 < len(parsed.key.decode("utf-8").encode()) <= 1024
+
+
+@pytest.mark.parametrize("host, bucket", [
+    ("mine.s3.test", "mine"), ("Mine.S3.test:8080", "mine"), ("a.b.s3.test", "a.b"), ("mine.s3.test.", "mine"),
+    ("s3.test", None), ("s3.test:80", None), ("xs3.test", None), (".s3.test", None), ("127.0.0.1", None), ("[::1]:80", None), ("", None),
+])  # fmt: skip
+def test_the_bucket_of_a_host(host, bucket):
+    assert bucket_of_host(host, ["s3.test"]) == bucket
+    assert bucket_of_host(host, []) is None

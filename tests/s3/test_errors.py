@@ -46,12 +46,10 @@ def test_an_error_document_is_whole(raw: Raw, bucket, what):
     assert (line["status"], line["code"], line["method"]) == (answer.status, told["Code"], method)
 
 
-@pytest.mark.parametrize("what", [name for name in REFUSALS if REFUSALS[name][0] == "GET"])
+@pytest.mark.parametrize("what", [name for name in REFUSALS if REFUSALS[name][0] == "GET" and "?" not in REFUSALS[name][1]])
 def test_head_gets_the_same_status_without_a_body(raw: Raw, bucket, what):
     _, target, headers, body, how = REFUSALS[what]
     target = target.format(bucket=bucket)
-    if "?" in target:
-        pytest.skip("there is no such HEAD")
     got, head = raw("GET", target, headers, body, **how), raw("HEAD", target, headers, body, **how)
     assert (head.status, head.body) == (got.status, b"") and head.headers["x-amz-request-id"]
 

@@ -1,4 +1,4 @@
-"""The host on the wire: names, keep-alive, order, slow readers, lanes, limits, an orderly end (PITFALLS W1-W18)."""
+"""The host on the wire: names, keep-alive, order, slow readers, lanes, limits, an orderly end."""
 
 from __future__ import annotations
 

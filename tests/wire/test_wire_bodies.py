@@ -1,4 +1,4 @@
-"""Bodies go once, straight to their sink; whatever goes wrong is answered, and nothing stays behind (W4, W14, W15, W19)."""
+"""Bodies go once, straight to their sink; whatever goes wrong is answered, and nothing stays behind."""
 
 from __future__ import annotations
 

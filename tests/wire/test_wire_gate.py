@@ -1,4 +1,4 @@
-"""The gate: the application decides before the first byte of a body is taken (W5)."""
+"""The gate: the application decides before the first byte of a body is taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are wrong or ambiguous: an S3 error from the application's renderer, and the connection ends (W6, W19)."""
+"""Requests that are wrong or ambiguous: an S3 error from the application's renderer, and the connection ends."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 
 from shared import queue
 from shared.blobs.disk import DiskEngine
-from shared.meta import database
+from shared.meta import database, people
 from workflows import registry
 from workflows.registry import Context, workflow
 
@@ -62,6 +62,7 @@ def engine(tmp_path: Path) -> Iterator[DiskEngine]:
 
 @pytest.fixture
 def context(opened: str, engine: DiskEngine) -> Context:
+    people.create_root()        # the sweep takes no file that is older than the database
     return Context(SimpleNamespace(sweep_delay_s=3600, upload_expiry_s=7 * 86400), engine)
 
 
