@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from shared import health, metrics, queue
+from shared import metrics, queue
 from shared.access_log import AccessLog
 from shared.auth.keys import new_access_key, new_secret
 from shared.auth.proxies import TrustedProxies
@@ -132,8 +132,13 @@ class App:
         if entry.listener == "console":
             add_console_routes(host, self.services)
         server = create_server(
-            host.pipeline if entry.listener == "s3" else WsgiApplication(host), sockets, fast=settings.threads_fast,
-            write=settings.threads_write, slow=settings.threads_slow, inline_bytes=settings.inline_bytes,
+            host.pipeline if entry.listener == "s3" else WsgiApplication(host),
+            sockets,
+            fast=settings.threads_fast,
+            write=settings.threads_write,
+            slow=settings.threads_slow,
+            inline_bytes=settings.inline_bytes,
+            shares_sockets=len(entry.slots(settings.processes)) > 1,
         )
         _drain_on_sigterm(server, settings.drain_timeout_s)
         _allow_many_files()
@@ -157,10 +162,6 @@ class App:
             if body is not None:
                 raise direct.UnfitArguments(f"{function_id} takes no body")
             return function.call(arguments)
-
-    def ready(self) -> bool:
-        """Whether this process could answer."""
-        return health.is_ready(self.services.engine)
 
     def close(self) -> None:
         """Release files, locks and connections."""

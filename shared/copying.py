@@ -10,7 +10,7 @@ from shared.errors import InvalidRequest, NoSuchBucket, NoSuchKey, NoSuchVersion
 from shared.meta import objects
 from shared.meta.buckets import BucketInfo
 from shared.meta.objects import Found
-from shared.pipeline import require_owner
+from shared.permissions import require_owner
 from shared.protocol.conditions import check_copy_source
 from shared.protocol.copy_source import CopySource, parse_copy_source
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 from base64 import b64encode
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from functools import cache
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -26,7 +26,7 @@ from shared import intake
 from shared.auth.model import Authenticated, Payload
 from shared.context import Context
 from shared.errors import InvalidRequest
-from shared.host.contract import Body
+from shared.host.contract import Body, MemorySink
 from shared.meta import people
 from shared.pipeline import NO_TARGET, Pipeline
 from shared.protocol import wire
@@ -65,23 +65,16 @@ def _called(ctx: Context, function: Function, document: bytes, body: BinaryIO | 
     assert ctx.operation is not None
     path = {"Bucket": ctx.target.bucket, "Key": ctx.target.key}
     ctx.params = ctx.operation.read(path, ctx.query, ctx.headers, document)
-    discard: Callable[[], object] = _nothing
-    try:
+    with ExitStack() as at_the_end:
         if body is not None:
             sink = intake.admit(ctx, Payload()).sink
-            discard = sink.discard
+            at_the_end.callback(sink.discard)
             size = 0
             while block := body.read(BLOCK_BYTES):
                 sink.write(memoryview(block))
                 size += len(block)
-            ctx.body = Body(sink, bytes(getattr(sink, "data", b"")), size=size)
+            ctx.body = Body(sink, bytes(sink.data) if isinstance(sink, MemorySink) else b"", size=size)
         return function.call(ctx) or {}
-    finally:
-        discard()
-
-
-def _nothing() -> None:
-    """There is no sink to discard."""
 
 
 # ---- arguments → request ------------------------------------------------------------------------------------------------------------

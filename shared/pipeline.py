@@ -29,6 +29,7 @@ from shared.errors import (
 )
 from shared.host.contract import Admission, Body, Lane, Refusal
 from shared.meta import database
+from shared.permissions import require_owner
 from shared.protocol.error_xml import render_xml
 from shared.protocol.model import load_model
 from shared.protocol.target import Target, parse_target
@@ -256,14 +257,6 @@ def wanted(ctx: Context, function: Function) -> Iterable[tuple[str, str]]:
     if ctx.target.key is not None:
         resource += "/" + ctx.target.key.decode()
     return ((action, resource) for action in function.allow)
-
-
-def require_owner(ctx: Context, owner_id: int, expected: str) -> None:
-    """Raise AccessDenied unless the owner's canonical id is the expected one."""
-    assert ctx.known is not None
-    owner = ctx.known.principal(owner_id)
-    if owner is None or owner.canonical_id != expected:
-        raise AccessDenied()
 
 
 def as_s3_error(error: Exception) -> S3Error:

@@ -247,9 +247,8 @@ def correct_refs(blob_id: bytes, seen: int, held: int) -> bool:
 
 
 class Totals(NamedTuple):
-    """What a bucket holds by a recount, what its counters miss (negative: have too much), and whether it has any."""
+    """What a bucket's counters miss compared with a recount (negative: they have too much), and whether it has any counters."""
 
-    counted: tuple[int, ...]
     missing: Delta
     has_counters: bool
 
@@ -260,7 +259,8 @@ def totals(bucket_id: int) -> Totals | None:
     if row is None:
         return None
     numbers = [int(value) for value in row]
-    return Totals(tuple(numbers[:4]), Delta(*(true - said for true, said in zip(numbers[:4], numbers[4:8], strict=True))), bool(numbers[8]))
+    missing = Delta(*(true - said for true, said in zip(numbers[:4], numbers[4:8], strict=True)))
+    return Totals(missing, has_counters=bool(numbers[8]))
 
 
 def correct_counters(bucket_id: int) -> None:

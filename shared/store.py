@@ -153,6 +153,7 @@ class Store:
 
 
 def _segment(located: Located) -> Segment:
+    # Segment wants the data key unwrapped. Nothing is encrypted yet, so both are None; whoever builds it unwraps the key here.
     return Segment(
         located.blob_id, located.offset, located.length, located.codec, located.algorithm, located.chunk or 0, located.data,
         located.wrapped_key,

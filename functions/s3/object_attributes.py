@@ -6,7 +6,7 @@ from shared.context import Context
 from shared.errors import InvalidArgument
 from shared.meta import uploads
 from shared.meta.objects import Found
-from shared.permissions import by_version
+from shared.permissions import all_of, by_version
 from shared.protocol.checksums import COMPOSITE, type_of
 from shared.registry import s3
 from shared.views import checksum_members, find_version
@@ -15,7 +15,9 @@ KNOWN = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 MAX_PARTS = 1000
 
 
-@s3("GetObjectAttributes", allow=by_version("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes", "s3:GetObject"))
+@s3("GetObjectAttributes", allow=all_of(
+    by_version("s3:GetObject", "s3:GetObjectVersion"), by_version("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"),
+))
 def get_object_attributes(ctx: Context) -> dict[str, Any]:
     """Return the attributes asked for; of a multipart object the parts with their sizes, and their checksums where it has a composite one.
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from shared.context import Context
-from shared.errors import MalformedXML, NotImplementedS3, S3Error
+from shared.errors import AccessDenied, MalformedXML, NotImplementedS3, S3Error
 from shared.meta import objects
 from shared.meta.objects import Deleted
-from shared.permissions import by_version
+from shared.permissions import by_version, is_allowed
 from shared.protocol.conditions import WriteCondition, parse_etags, write_condition
 from shared.protocol.target import MAX_KEY_BYTES
 from shared.registry import s3
@@ -28,7 +28,7 @@ def delete_object(ctx: Context) -> dict[str, Any]:
 
 @s3("DeleteObjects", allow="s3:DeleteObject", streams=True)
 def delete_objects(ctx: Context) -> dict[str, Any]:
-    """Delete up to 1,000 keys or versions; each succeeds or fails by itself. ``Quiet`` reports only failures.
+    """Delete up to 1,000 keys or versions; each is allowed, and succeeds or fails, by itself. ``Quiet`` reports only failures.
 
     Raises MalformedXML for no key or more than 1,000, NotImplementedS3 for conditions that are not built.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
@@ -36,9 +36,13 @@ def delete_objects(ctx: Context) -> dict[str, Any]:
     wanted = ctx.params["Delete"]["Objects"]
     if not 1 <= len(wanted) <= MAX_KEYS:
         raise MalformedXML()
+    wishes = [_one(entry) for entry in wanted]
+    allowed = [is_allowed(ctx, "s3:DeleteObjectVersion" if wish.version_id else "s3:DeleteObject", wish.key) for wish in wishes]
+    outcomes = iter(objects.delete_many(ctx.bucket.id, [wish for wish, may in zip(wishes, allowed, strict=True) if may], ctx.owner_id))
     done: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
-    for entry, outcome in zip(wanted, objects.delete_many(ctx.bucket.id, [_one(entry) for entry in wanted], ctx.owner_id), strict=True):
+    for entry, may in zip(wanted, allowed, strict=True):
+        outcome = next(outcomes) if may else AccessDenied()
         if isinstance(outcome, S3Error):
             errors.append({"Key": entry["Key"], "VersionId": entry.get("VersionId"), "Code": outcome.code, "Message": outcome.message})
         elif not ctx.params["Delete"].get("Quiet"):
@@ -50,7 +54,7 @@ def _one(entry: dict[str, Any]) -> objects.Deletion:
     key = entry["Key"].encode()
     if not 1 <= len(key) <= MAX_KEY_BYTES:
         raise MalformedXML()
-    for name in ("LastModifiedTime", "Size"):       # conditions that are not built: as with their headers, better no delete than a wrong one
+    for name in ("LastModifiedTime", "Size"):       # conditions that are not built: better no delete than a wrong one
         if entry.get(name) is not None:
             raise NotImplementedS3(f"Delete.Object.{name} is not implemented.")
     match = parse_etags(entry.get("ETag"))

@@ -34,6 +34,11 @@ NOT_SUPPORTED = "The authorization mechanism you have provided is not supported.
 
 _USUAL = re.compile(ALGORITHM + r" +Credential=([^\s,]+), *SignedHeaders=([^\s,]+), *Signature=([^\s,]+)")
 _STAMP = re.compile("[0-9]{8}T[0-9]{6}Z")
+_LAST_S = 253_402_300_799  # of the year 9999
+
+# Strangers choose what is kept in the caches below: longer texts are no credentials, or are read anew each time.
+_CREDENTIAL_LENGTH = 512
+_CACHED_LENGTH = 256
 
 
 class Scope(NamedTuple):
@@ -73,16 +78,24 @@ class Claim(NamedTuple):
         return AuthorizationQueryParametersError(f"Error parsing the X-Amz-Credential parameter; {wording}", **fields)
 
 
-@lru_cache(maxsize=4096)
 def _scope(credential: str) -> Scope | None:
+    return _read_scope(credential) if len(credential) <= _CREDENTIAL_LENGTH else None
+
+
+@lru_cache(maxsize=4096)
+def _read_scope(credential: str) -> Scope | None:
     parts = credential.rsplit("/", 4)
     if len(parts) != 5 or not parts[0]:
         return None
     return Scope(parts[0], parts[1], parts[2], parts[3], parts[4], "/".join(parts[1:]))
 
 
-@lru_cache(maxsize=1024)
 def _signed(text: str) -> Signed | None:
+    return _read_signed(text) if len(text) <= _CACHED_LENGTH else _read_signed.__wrapped__(text)
+
+
+@lru_cache(maxsize=1024)
+def _read_signed(text: str) -> Signed | None:
     names = sorted(text.split(";"))
     if "host" not in names or text != text.lower() or "" in names:
         return None
@@ -90,11 +103,13 @@ def _signed(text: str) -> Signed | None:
     return Signed(text, tuple(names[:at]), tuple(names[at + 1 :]), frozenset(names))
 
 
-@lru_cache(maxsize=1024)
 def stamp_seconds(stamp: str) -> int | None:
     """UTC seconds of a basic ISO 8601 time (``20130524T000000Z``), None when it is not one."""
-    if not _STAMP.fullmatch(stamp):
-        return None
+    return _read_stamp(stamp) if _STAMP.fullmatch(stamp) else None
+
+
+@lru_cache(maxsize=1024)
+def _read_stamp(stamp: str) -> int | None:
     try:
         return timegm(datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timetuple())
     except ValueError:
@@ -102,8 +117,8 @@ def stamp_seconds(stamp: str) -> int | None:
 
 
 def iso(time_s: float) -> str:
-    """A time as error documents show it: ``2013-05-24T00:00:00Z``."""
-    return datetime.fromtimestamp(int(time_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time as error documents show it: ``2013-05-24T00:00:00Z``; what lies outside 1970 to 9999 as the nearest within."""
+    return datetime.fromtimestamp(min(max(int(time_s), 0), _LAST_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def from_header(authorization: str, request: Request) -> Claim:

@@ -20,7 +20,6 @@ from shared.request import Request
 
 # Whatever names a sub-resource or changes what an operation does must be here: a parameter that is not signed can be added by
 # anyone who holds the link. A test compares this with the service model.
-# fmt: off
 SIGNED_PARAMETERS = frozenset({
     "abac", "accelerate", "acl", "analytics", "annotation", "annotations", "append", "attributes", "cors", "defaultObjectAcl",
     "delete", "encryption", "events", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "location", "logging",
@@ -31,7 +30,6 @@ SIGNED_PARAMETERS = frozenset({
     "versions", "website", "response-cache-control", "response-content-disposition", "response-content-encoding",
     "response-content-language", "response-content-type", "response-expires",
 })
-# fmt: on
 
 _PARAMETERS = ("AWSAccessKeyId", "Expires", "Signature")
 

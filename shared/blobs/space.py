@@ -33,6 +33,7 @@ class FreeSpace:
         self._reserve_bytes = reserve_bytes
         self._claims: set[Claim] = set()
         self._granted_bytes = 0  # of all claims: never less than what is unwritten
+        self._released_bytes = 0  # granted to claims that ended since the last look, which may not have seen what they wrote
         self._lock = threading.Lock()
         self._seen = Space(0, 0)
         self._seen_s = float("-inf")
@@ -41,6 +42,7 @@ class FreeSpace:
         """What the filesystem says, at most FRESH_S old."""
         now_s = time.monotonic()
         if fresh or now_s - self._seen_s > FRESH_S:
+            self._released_bytes = 0
             stat = os.fstatvfs(self._descriptor)
             self._seen = Space(stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize)
             self._seen_s = now_s
@@ -65,6 +67,7 @@ class FreeSpace:
             if claim in self._claims:
                 self._claims.remove(claim)
                 self._granted_bytes -= claim.granted_bytes
+                self._released_bytes += claim.granted_bytes
 
     def claims(self) -> list[Claim]:
         """Everything being written now."""
@@ -76,7 +79,9 @@ class FreeSpace:
         self._descriptor = -1
 
     def _require(self, size_bytes: int, *, fresh: bool = False) -> None:
-        spare = self.look(fresh=fresh).free_bytes - size_bytes - self._reserve_bytes
-        # Adding up a thousand uploads is needed only when the upper bound does not fit.
-        if spare < self._granted_bytes and spare < sum(claim.unwritten_bytes for claim in self._claims):
+        needed = size_bytes + self._reserve_bytes
+        # A new look, and adding up a thousand uploads, is needed only when the upper bound does not fit.
+        if self.look(fresh=fresh).free_bytes >= needed + self._granted_bytes + self._released_bytes:
+            return
+        if self.look(fresh=True).free_bytes < needed + sum(claim.unwritten_bytes for claim in self._claims):
             raise StorageFull()

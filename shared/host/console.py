@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from shared import health
 from shared.metrics import CONTENT_TYPE
+from shared.protocol.target import host_name
 from shared.services import Services
 
 
@@ -45,4 +46,12 @@ def _may_read_metrics(token: str) -> bool:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return hmac.compare_digest(given.encode(), token.encode())
     forwarded = any(name.lower().startswith("x-forwarded-") or name.lower() == "forwarded" for name, _ in request.headers)
-    return not forwarded and ip_address(request.remote_addr or "0.0.0.0").is_loopback
+    return not forwarded and _is_loopback(request.remote_addr or "") and _is_loopback(host_name(request.headers.get("Host", "")))
+
+
+def _is_loopback(name: str) -> bool:
+    """Also asked about the Host header: a page in a browser on this machine can reach us under a name of its own (DNS rebinding)."""
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from flask import Flask, Response
 
+from shared.auth.engine import ANYONE
 from shared.host.contract import Body
 from shared.pipeline import Pipeline
 from shared.registry import Function
@@ -55,6 +56,9 @@ class FunctionHost(Flask):
 
 
 def _json_view(function: Function) -> Callable[..., Any]:
+    if function.allow != (ANYONE,):
+        raise NotImplementedError(f"{function.id} asks for a permission, and nobody checks those of admin functions yet")
+
     def view(**arguments: str) -> Any:
         return function.call(arguments)
 

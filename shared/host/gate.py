@@ -35,6 +35,6 @@ class Gate:
         try:
             outcome: Admission | Refusal = app.admit(self.request)
         except Exception:
-            log.exception("the application failed to admit %s", self.request.target)
+            log.exception("the application failed to admit %s", self.parser.path)
             outcome = Refusal(app.refuse(self.request, InternalError()))
         return outcome

@@ -127,7 +127,8 @@ class S3Parser(HTTPRequestParser):  # type: ignore[misc]
         if start is None:
             raise BadRequest("The request line is malformed.")
         method, target, minor = start.groups()
-        self.command, self.request_uri, self.path, self.version = method, target, target, f"1.{minor}"
+        self.command, self.request_uri, self.version = method, target, f"1.{minor}"
+        self.path = target.partition("?")[0]  # signatures in the query are no business of a log
         self.request = Request(method, target, [], self.peer, received_s=self.started_s)
         if _HEADERS.fullmatch(rest) is None:
             raise BadRequest("A request header is malformed.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Callable
 from enum import Enum
 
-from shared.errors import EntityTooLarge, IncompleteBody, InternalError, InvalidRequest, S3Error, ServiceUnavailable, StorageFull
+from shared.blobs.engine import storage_error
+from shared.errors import EntityTooLarge, IncompleteBody, InvalidRequest
 from shared.host.contract import Admission, Body, MemorySink
 from shared.protocol.chunked import AwsChunkedDecoder, ChunkLog
 
@@ -16,8 +16,6 @@ SMALL_CHUNKS = 4096  # after so many chunks their mean size must reach SMALL_CHU
 SMALL_CHUNK_BYTES = 128
 
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NOT_NOW = frozenset({errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE})
 
 Write = Callable[[memoryview], object]
 
@@ -174,10 +172,3 @@ class Intake:
     def _decode(self, view: memoryview) -> None:
         if self._decoder and self._decoder.feed(view) < len(view):
             raise InvalidRequest("The body goes on after its last chunk.")
-
-
-def storage_error(error: OSError) -> S3Error:
-    """What the client is told when the bytes could not be written; the reason itself goes to the log."""
-    if error.errno in _FULL:
-        return StorageFull()
-    return ServiceUnavailable() if error.errno in _NOT_NOW else InternalError()

@@ -23,6 +23,8 @@ from shared.host.watch import Watch
 IDENT = "MaxIOFS"
 CONNECTION_LIMIT = 1000
 TICK_S = 0.5
+PAUSE_S = 0.0001        # after accepting, for each connection already held: so that the emptier process takes the next one
+MOST_PAUSE_S = 0.001
 
 log = logging.getLogger("maxiofs.host")
 
@@ -57,7 +59,10 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def accept(self) -> Any:
         try:
-            return super().accept()
+            accepted = super().accept()
+            if accepted is not None and self.owner.shares_sockets:
+                self.pause_until_s = time.monotonic() + min(MOST_PAUSE_S, PAUSE_S * len(self.owner.map))
+            return accepted
         except OSError as error:  # out of descriptors: the connection stays in the queue, trying again at once would spin
             log.error("cannot accept a connection: %s", error)
             self.pause_until_s = time.monotonic() + 1.0
@@ -69,7 +74,12 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
 
 
 class Server:
-    """One process's share of the listeners. Only ``run`` blocks; ``stop_accepting`` may be called from a signal handler."""
+    """One process's share of the listeners. Only ``run`` blocks; ``stop_accepting`` may be called from a signal handler.
+
+    ``shares_sockets`` says that other processes accept on the same sockets, and that connections should spread over them.
+    """
+
+    shares_sockets = False
 
     def __init__(self, app: Application, sockets: list[socket.socket], *, lanes: Lanes, limits: Limits, connection_limit: int) -> None:
         self.app, self.lanes, self.limits = app, lanes, limits
@@ -87,7 +97,7 @@ class Server:
         self.adj = Adjustments(
             ident=IDENT, connection_limit=connection_limit, clear_untrusted_proxy_headers=False,
             log_socket_errors=False, channel_request_lookahead=0, recv_bytes=BLOCK_BYTES,
-        )  # fmt: skip
+        )
         self._listeners = [_Listener(self, sock) for sock in sockets]
         self._trigger = self._listeners[0].trigger
         shortest_s = min(limits.header_deadline_s, limits.body_idle_s, limits.linger_s, limits.idle_s)
@@ -105,7 +115,7 @@ class Server:
         try:
             while not self._ended():
                 self._woken = False  # before the channels are asked: a later wake interrupts the poll
-                self.watch.turn(self._tick_s)
+                self.watch.turn(self._until_next_accept_s())
                 now_s = time.monotonic()
                 if now_s >= next_tick_s or self.stopping:
                     next_tick_s = now_s + self._tick_s
@@ -114,6 +124,17 @@ class Server:
         finally:
             self._close()
         return self._drained
+
+    def _until_next_accept_s(self) -> float:
+        """How long the poll may wait: until a listener that looks away looks again, else until the next tick."""
+        pauses = [listener.pause_until_s for listener in self._listeners if listener.pause_until_s]
+        if not pauses:
+            return self._tick_s
+        left_s = min(pauses) - time.monotonic()
+        if left_s <= 0:
+            for listener in self._listeners:
+                listener.pause_until_s = listener.pause_until_s if listener.pause_until_s > time.monotonic() else 0.0
+        return min(self._tick_s, max(left_s, 0.0))
 
     def stop_accepting(self) -> None:
         """Close the listeners and idle connections; what was begun is answered, then ``run`` returns. From any thread, signal-safe."""
@@ -201,6 +222,7 @@ def create_server(
     inline_bytes: int = 16384,
     limits: Limits | None = None,
     connection_limit: int = CONNECTION_LIMIT,
+    shares_sockets: bool = False,
 ) -> Server:
     """Serve ``app`` on bound TCP sockets, with so many worker threads in each lane.
 
@@ -208,4 +230,6 @@ def create_server(
     WsgiApplication, is an ordinary WSGI application.
     """
     limits = limits or Limits(inline_bytes=inline_bytes)
-    return Server(app, sockets, lanes=Lanes(fast, write, slow), limits=limits, connection_limit=connection_limit)
+    server = Server(app, sockets, lanes=Lanes(fast, write, slow), limits=limits, connection_limit=connection_limit)
+    server.shares_sockets = shares_sockets
+    return server

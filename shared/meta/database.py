@@ -81,11 +81,13 @@ _queue: WriteQueue | None = None
 
 
 class _Postgres(PostgresqlDatabase):
-    """PostgreSQL with bounded waits. Set on each connection, because poolers refuse them as start-up options."""
+    """PostgreSQL with bounded waits and durable commits. Set on each connection, because poolers refuse start-up options."""
 
     def _connect(self) -> Any:
         conn = super()._connect()
         conn.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'; SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+        # 200 means durable, whatever the server's default; a stronger one (for standbys) stays.
+        conn.execute("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
         return conn
 
 

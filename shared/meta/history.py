@@ -104,6 +104,8 @@ class Key:
 
     def noncurrent(self, version_id: str) -> Stored | None:
         """The noncurrent version or delete marker with this id."""
+        if "\0" in version_id:      # PostgreSQL's text cannot hold it
+            return None
         row = _by_version_id(self.connection, **self._where, version_id=version_id).fetchone()
         return Stored(*row) if row else None
 

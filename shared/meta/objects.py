@@ -170,7 +170,7 @@ def find(bucket_id: int, key: bytes, version_id: str | None = None, *, versioned
     row = _current[with_data](conn, bucket_id=bucket_id, key=key).fetchone()
     if row and (version_id is None or row[1] == version_id):
         return Found(*row)
-    if not versioned:
+    if not versioned or (version_id is not None and "\0" in version_id):      # PostgreSQL's text cannot hold it
         return None
     if version_id is not None:
         row = _named[with_data](conn, bucket_id=bucket_id, key=key, version_id=version_id).fetchone()

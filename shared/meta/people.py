@@ -68,7 +68,9 @@ def born_ms() -> int | None:
 
 
 def access_key(access_key_id: str) -> KeyInfo | None:
-    """Find an access key."""
+    """Find an access key. NUL, which PostgreSQL's text cannot hold, is in none."""
+    if "\0" in access_key_id:
+        return None
     return _key(AccessKey.select(*_KEY).where(AccessKey.id == access_key_id))
 
 

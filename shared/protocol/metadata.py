@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.errors import MetadataTooLarge
+from shared.errors import InvalidArgument, MetadataTooLarge
 
 MAX_USER_METADATA_BYTES = 2048  # names without prefix, and values
 PREFIX = "x-amz-meta-"
+
+# What came as a header is one; what came in a presigned query or from the command line may be anything, and could never be sent back.
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
 
 # Parameter of the operation → the header it came as and goes back as.
 _SYSTEM = {
@@ -27,6 +32,7 @@ def system_headers(params: Mapping[str, Any]) -> dict[str, str]:
     """The headers to store, out of an operation's parameters: header name → value as sent.
 
     ``aws-chunked`` describes the request and not the object, so it leaves Content-Encoding. Empty values are not stored.
+    Raises InvalidArgument for line ends and other control characters.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
     """
     out: dict[str, str] = {}
@@ -35,6 +41,7 @@ def system_headers(params: Mapping[str, Any]) -> dict[str, str]:
         if value and member == "ContentEncoding":
             value = content_encoding(value)
         if value:
+            _check(header, value)
             out[header] = value
     return out
 
@@ -49,13 +56,22 @@ def content_encoding(value: str) -> str:
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """The user's metadata: lower-case names without prefix → values, byte for byte, as latin-1 text.
 
-    ``headers`` have lower-case names. Raises MetadataTooLarge beyond 2 KiB of names and values.
+    ``headers`` have lower-case names. Raises MetadataTooLarge beyond 2 KiB of names and values, InvalidArgument for what no header holds.
     """
     out = {name[len(PREFIX) :]: value for name, value in headers.items() if name.startswith(PREFIX)}
     size = sum(len(name) + len(value) for name, value in out.items())
     if size > MAX_USER_METADATA_BYTES:
         raise MetadataTooLarge(Size=size, MaxSizeAllowed=MAX_USER_METADATA_BYTES)
+    for name, value in out.items():
+        _check(PREFIX + name, value)
     return out
+
+
+def _check(name: str, value: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument("Header name is not valid", ArgumentName=name, ArgumentValue=value)
+    if not _VALUE.fullmatch(value):
+        raise InvalidArgument("Header value cannot contain control characters", ArgumentName=name, ArgumentValue=value)
 
 
 def members(system: Mapping[str, str], user: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from shared.errors import InvalidArgument, InvalidRange
 
 # More digits than any object has bytes are still numbers; a thousand of them are an attack on int().
-_RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,30})\s*-\s*([0-9]{0,30})\s*\Z", re.IGNORECASE)
+# So are thousands of blanks, unless each run of them is taken whole (possessive quantifiers): the header is in no signature.
+_RANGE = re.compile(r"\s*+bytes\s*+=\s*+([0-9]{0,30}+)\s*+-\s*+([0-9]{0,30}+)\s*+\Z", re.IGNORECASE)
 _COPY_RANGE = re.compile(r"bytes=([0-9]{1,30})-([0-9]{1,30})\Z")
 _COPY_RULE = (
     "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets "

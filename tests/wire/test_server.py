@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from wire_app import Client, eventually
+from wire_app import App, Client, eventually
 
 from shared.host.contract import Limits
 from shared.host.server import create_server
@@ -300,3 +300,27 @@ def test_many_idle_connections_do_not_slow_the_others(start):
     for _ in range(400):
         server.connect()
     assert best_s() < 3 * alone + 0.0005
+
+
+def test_connections_spread_over_the_processes_that_share_a_socket(tmp_path):
+    """Whoever accepted last looks away for a moment, longer the more connections it holds."""
+    sock = socket.create_server(("127.0.0.1", 0), backlog=64)
+    apps = [App(tmp_path), App(tmp_path)]
+    servers = [create_server(app, [sock.dup()], fast=1, write=1, slow=1, shares_sockets=True) for app in apps]
+    threads = [threading.Thread(target=server.run, daemon=True) for server in servers]
+    for thread in threads:
+        thread.start()
+    clients = [socket.create_connection(sock.getsockname()) for _ in range(40)]
+    try:
+        for client in clients:
+            client.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        shares = [len(server._channels()) for server in servers]
+        assert sum(shares) == 40
+        assert min(shares) >= 8, shares
+    finally:
+        for client in clients:
+            client.close()
+        for server in servers:
+            server.drain(2)
+        sock.close()

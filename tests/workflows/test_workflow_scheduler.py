@@ -216,5 +216,3 @@ def test_a_database_that_is_away_is_one_line_not_a_dead_scheduler(rings, hourly,
         raise ServiceUnavailable
     module._quietly(away)()
     assert [record.getMessage() for record in caplog.records] == [f"scheduler: {ServiceUnavailable.message}"]
-
-
