@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from shared import metrics, queue
@@ -33,13 +35,16 @@ def prepare(settings: Settings) -> tuple[str, str] | None:
     """Bring an installation up to date: schema, master key, root and its key pair. Any process may do it, at any time.
 
     Returns (access key, secret) when they were generated just now: the only time anybody sees that secret.
+    Raises WrongInstallation, KeyUnusable, NewerDatabase.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     master_key = open_master_key(settings)
     database.connect(settings.database_url, settings.data_dir)
     database.migrate()
     with database.session():
+        _check_installation(settings.data_dir / "installation", people.root())
         root = people.create_root()
+        _record_installation(settings.data_dir / "installation", root)
         key = people.key_of(root.id)
         if settings.root_access_key:
             _keep_given(master_key, root, key, settings.root_access_key, settings.root_secret_key)
@@ -48,6 +53,33 @@ def prepare(settings: Settings) -> tuple[str, str] | None:
         else:
             _check_master_key(master_key, key)
     return None
+
+
+class WrongInstallation(Exception):
+    """The database is not the one that this data folder belongs to; together they would lose data."""
+
+
+def _check_installation(path: Path, root: people.PrincipalInfo | None) -> None:
+    """Compare what the data folder and the database say about whose they are. Raises WrongInstallation.
+
+    To a foreign database every file here is an orphan, to be swept.
+    """
+    recorded = path.read_text().strip() if path.exists() else ""
+    if recorded and (root is None or root.canonical_id != recorded):
+        raise WrongInstallation(
+            "The database is not the one this data folder was used with. Check MAXIOFS_DATABASE_URL and MAXIOFS_DATA_DIR; "
+            f"if they are right, for example after restoring a backup of another installation, remove {path.name} from the data folder."
+        )
+
+
+def _record_installation(path: Path, root: people.PrincipalInfo) -> None:
+    if path.exists():
+        return
+    with path.with_suffix(f".{os.getpid()}").open("w") as file:
+        file.write(root.canonical_id + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+        Path(file.name).rename(path)
 
 
 def _check_master_key(master_key: MasterKey, key: people.KeyInfo) -> None:

@@ -24,6 +24,7 @@ UNREACHABLE = 3         # the database is not reachable, or something holds a lo
 EXIT_CODES = "Exit codes: 0 done · 1 failed · 2 wrong usage or settings · 3 not reachable or locked: try again later"
 
 _DAMAGED_NAMES = {"BlobMissing", "BlobCorrupt"}     # by name: importing them would make every start slower
+_CANNOT_START = {"NewerDatabase", "KeyUnusable", "WrongInstallation"}     # what shared.app.prepare refuses
 _UNREACHABLE_NAMES = {"OperationalError", "InterfaceError", "ServiceUnavailable"}    # of peewee, sqlite3, psycopg, and ours
 
 
@@ -96,7 +97,7 @@ def _fail(error: Exception, as_json: bool) -> NoReturn:
             messages[0] += f" ({error.__cause__})"
     elif names & _DAMAGED_NAMES:
         messages, code = [f"stored bytes are missing or damaged: {error} (try: maxiofs check)"], FAILED
-    elif isinstance(error, (StartError, OSError)) or "NewerDatabase" in names:
+    elif isinstance(error, (StartError, OSError)) or names & _CANNOT_START:
         messages, code = [str(error)], FAILED
     elif hasattr(error, "code") and hasattr(error, "status"):       # an S3 error: the caller asked for what cannot be
         messages, code = [f"{error.code}: {error}"], FAILED
