@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 from shared.errors import InvalidURI, KeyTooLongError
 
 MAX_KEY_BYTES = 1024
+MAX_HOST_LENGTH = 300   # a DNS name has 253 at most, then a port; what strangers send beyond that is not remembered
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 _UNFIT = re.compile(r"[\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})")
@@ -104,7 +105,7 @@ def _query(raw: str, raw_path: str) -> dict[str, str]:
 
 def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
     """The bucket a virtual-host style host names: what stands before the longest fitting domain; None for path style."""
-    return _bucket_of_host(host, tuple(domains)) if domains else None
+    return _bucket_of_host(host, tuple(domains)) if domains and len(host) <= MAX_HOST_LENGTH else None
 
 
 @lru_cache(maxsize=1024)

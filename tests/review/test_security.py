@@ -23,6 +23,7 @@ from shared.errors import InvalidArgument
 from shared.host.flask_host import FunctionHost
 from shared.host.parser import S3Parser
 from shared.meta import database, objects, people
+from shared.protocol import target
 from shared.protocol.metadata import system_headers, user_metadata
 from shared.protocol.ranges import parse_range
 from shared.registry import Function, load
@@ -97,12 +98,19 @@ def test_what_strangers_send_is_not_kept():
 
 def test_an_expiry_before_the_beginning_of_time_is_refused_and_no_bug(raw):
     for date, expires in (("20200101T000000Z", "-999999999999"), ("00010101T000000Z", "-1"), ("00010101T000000Z", "0")):
-        target = (
+        line = (
             f"/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a/{date[:8]}/us-east-1/s3/aws4_request&X-Amz-Date={date}"
             f"&X-Amz-SignedHeaders=host&X-Amz-Signature=aa&X-Amz-Expires={expires}"
         )
-        answer = raw("GET", target, sign=False)
+        answer = raw("GET", line, sign=False)
         assert (answer.status, answer.code) == (403, "AccessDenied"), answer
+
+
+def test_a_host_that_is_no_name_is_not_remembered():
+    before = target._bucket_of_host.cache_info().currsize
+    assert target.bucket_of_host("b." * 200 + "s3.example.com", ["s3.example.com"]) is None
+    assert target._bucket_of_host.cache_info().currsize == before
+    assert target.bucket_of_host("b.s3.example.com:8080", ["s3.example.com"]) == "b"
 
 
 # ---- one connection ---------------------------------------------------------------------------------------------------------------
@@ -135,8 +143,8 @@ def test_a_flood_on_one_connection_is_answered_in_order(raw, server, bucket):
 ])
 def test_what_is_no_header_is_refused_when_it_comes_in_a_query(raw, server, bucket, name, value):
     """It was stored, and the object could never be read again."""
-    target = presigned(server, "PUT", f"/{bucket}/k", {name: value})
-    answer = raw.send("PUT", target, [("Host", server.host), ("Content-Length", "1")], b"x")
+    link = presigned(server, "PUT", f"/{bucket}/k", {name: value})
+    answer = raw.send("PUT", link, [("Host", server.host), ("Content-Length", "1")], b"x")
     assert (answer.status, answer.code) == (400, "InvalidArgument"), answer
     assert raw("GET", f"/{bucket}/k").code == "NoSuchKey"
 
