@@ -13,6 +13,7 @@ from shared.registry import s3
 from shared.views import owner
 
 MAX_PAGE = 1000
+SMALL_BATCH = 4     # uploads fetched behind a common prefix: most likely the next one is in a prefix as well
 
 
 @dataclass
@@ -59,26 +60,35 @@ def _start(key_marker: str, id_marker: str, delimiter: str) -> tuple[bytes, byte
 
 
 def _fill(bucket_id: int, prefix: bytes, delimiter: bytes, after: tuple[bytes, bytes] | None, limit: int) -> _Page:
+    """Read a batch, take uploads until one stands for a common prefix, seek behind that prefix, and so on: a few rows for each prefix."""
     page, lower, upper = _Page(), prefix, after_prefix(prefix)
-    while limit and (found := uploads.page(bucket_id, lower, upper, after, limit + 1)):
-        for upload in found:
-            if len(page.uploads) + len(page.prefixes) >= limit:
-                page.truncated = True
-                return page
-            after = (upload.key, upload.id)
-            cut = upload.key.find(delimiter, len(prefix)) if delimiter else -1
-            if cut >= 0:
-                common = upload.key[:cut + len(delimiter)]
-                page.prefixes.append(common)
-                page.last = (common, "")
-                lower, after = after_prefix(common), None
-                break
-            page.uploads.append(upload)
-            page.last = (upload.key, upload.id.hex())
+    batch = SMALL_BATCH if delimiter else limit + 1
+    while limit and (found := uploads.page(bucket_id, lower, upper, after, batch)):
+        common = _take(page, found, prefix, delimiter, limit)
+        if page.truncated or (common is None and len(found) < batch):
+            break
+        if common is None:
+            after, batch = (found[-1].key, found[-1].id), min(batch * 4, limit + 1)
         else:
-            if len(found) <= limit:
-                return page
+            lower, after, batch = after_prefix(common), None, SMALL_BATCH
     return page
+
+
+def _take(page: _Page, found: list[UploadInfo], prefix: bytes, delimiter: bytes, limit: int) -> bytes | None:
+    """Put uploads on the page, up to and with the first that stands for a common prefix; return that prefix."""
+    for upload in found:
+        if len(page.uploads) + len(page.prefixes) >= limit:
+            page.truncated = True
+            return None
+        cut = upload.key.find(delimiter, len(prefix)) if delimiter else -1
+        if cut >= 0:
+            common = upload.key[:cut + len(delimiter)]
+            page.prefixes.append(common)
+            page.last = (common, "")
+            return common
+        page.uploads.append(upload)
+        page.last = (upload.key, upload.id.hex())
+    return None
 
 
 def _shown(ctx: Context, upload: UploadInfo) -> dict[str, Any]:
