@@ -54,11 +54,13 @@ def groups_of(_: object, __: object, text: str) -> list[str]:
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(1, 64), help="of our own server")
 @click.option("--rows", default="", metavar="GROUPS", callback=groups_of, help=f"targets: only some of {', '.join(targets.GROUPS)}")
 @click.option("--quick", is_flag=True, help="targets: with small objects and few keys, to try the tool; the figures mean nothing")
+@click.option("--docs", "docs_path", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="targets: put the rows into the table of this page (docs/performance.md)")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="write the figures here")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path, dir_okay=False), help="draw them here (PNG, SVG, PDF)")
 def main(*, what: str, urls: tuple[str, ...], access_keys: tuple[str, ...], secret_keys: tuple[str, ...], region: str, own: bool,
          operations: list[str], sizes: list[int], seconds: float, rounds: int, processes: int, rows: list[str], quick: bool,
-         json_path: Path | None, plot_path: Path | None) -> None:
+         docs_path: Path | None, json_path: Path | None, plot_path: Path | None) -> None:
     """Measure S3 servers (compare), what this machine could do at most (ceiling), or our own targets (targets)."""
     try:
         wrk.require()
@@ -69,7 +71,12 @@ def main(*, what: str, urls: tuple[str, ...], access_keys: tuple[str, ...], secr
     if what == "ceiling":
         ceiling.show(ceiling.measure(seconds, rounds, processes, report.progress), json_path, plot_path)
     elif what == "targets":
-        missed = targets.show(targets.measure(seconds, rounds, processes, quick, rows), json_path, plot_path)
+        if docs_path and quick:
+            raise click.UsageError("--quick makes no figures for --docs")
+        reached = targets.measure(seconds, rounds, processes, quick, rows)
+        missed = targets.show(reached, json_path, plot_path)
+        if docs_path:
+            targets.write_docs(docs_path, reached)
         raise SystemExit(1 if missed and not quick else 0)
     else:
         given = endpoints_of(urls, access_keys, secret_keys, region)

@@ -25,6 +25,7 @@ class Row:
     ratio: float
     passed: bool
     detail: str = ""
+    load: float = 0.0       # average of the machine before the group began: above 1 something else was running
 
 
 @dataclass

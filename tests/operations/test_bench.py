@@ -14,6 +14,8 @@ import pytest
 
 from scripts.benchmark.matrix import Case, cases, of_size
 from scripts.benchmark.sample import Sample, at_percentile, middle, of_latencies
+from scripts.benchmark.target import Row
+from scripts.benchmark.targets import write_docs
 from tests.running import ROOT, RunningServer
 
 needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
@@ -116,3 +118,15 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
 def test_the_median_is_over_rounds_and_errors_add_up() -> None:
     rounds = [Sample(100, 1, 1e6, 1, 9, 1, 10), Sample(300, 1, 3e6, 3, 7, 0, 30), Sample(400, 2, 4e6, 2, 8, 2, 20)]
     assert middle(rounds) == Sample(200, 1.0, 2e6, 2, 8, 3, 20)
+
+
+def test_rows_that_were_measured_replace_those_of_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- targets -->\n<!-- /targets -->\nafter\n")
+    write_docs(page, [Row("GET", "≥ 1", "2", 2.0, True, load=0.5), Row("PUT", "≥ 1", "0.5", 0.5, False)])
+    write_docs(page, [Row("PUT", "≥ 1", "3", 3.0, True)])
+    assert page.read_text().splitlines() == [
+        "before", "<!-- targets -->", "| what | target | reached | | load before |", "| --- | --- | --- | --- | --- |",
+        "| GET | ≥ 1 | 2 | met | 0.5 |", "| PUT | ≥ 1 | 3 | met | 0.0 |", "<!-- /targets -->", "after",
+    ]
+    assert "<!-- targets -->" in (ROOT / "docs" / "performance.md").read_text()
