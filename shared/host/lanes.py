@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from typing import Any
 
@@ -13,6 +15,9 @@ from shared.host.contract import Lane
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is normal here, and one line for each task is not
 
 
+SLOW_NICENESS = 10      # 15 measured no better; more would starve uploads while short requests keep the cores busy
+
+
 class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
     def __init__(self, name: str, threads: int) -> None:
         super().__init__()
@@ -20,7 +25,20 @@ class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
         self.set_thread_count(threads)
 
     def start_new_thread(self, target: Any, thread_no: int) -> None:
+        if self.name == "slow":
+            target = _yielding(target)
         threading.Thread(target=target, args=(thread_no,), name=f"{self.name}-{thread_no}", daemon=True).start()
+
+
+def _yielding(target: Any) -> Any:
+    """Have a thread give way to those that answer short requests: hashing gigabytes takes every core there is."""
+
+    def run(thread_no: int) -> None:
+        if sys.platform == "linux":     # only there a priority belongs to a thread and not to its process
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SLOW_NICENESS)
+        target(thread_no)
+
+    return run
 
 
 class Lanes:

@@ -19,6 +19,12 @@ from shared.settings import ROOT, Address
 HERE = Path(__file__).parent
 
 
+def _default_signals():
+    """Whoever runs the tests may ignore these (nohup, a shell's background job), and children inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Parent:
     """A running supervisor, seen from outside."""
 
@@ -27,7 +33,8 @@ class Parent:
         note.touch()
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "supervising_parent.py"), mode, str(drain_timeout_s), str(note), str(HERE / "supervised_child.py")],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=_default_signals)
 
     def event(self):
         return json.loads(self.process.stdout.readline())

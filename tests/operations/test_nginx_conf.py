@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.operations.nginx import PROGRAM, Nginx
+from tests.operations.nginx_conf import PROGRAM, Nginx
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="nginx is not installed")
 MEGABYTE = 1 << 20
