@@ -10,7 +10,7 @@ from typing import Any
 
 from waitress.channel import ClientDisconnected, HTTPChannel
 
-from shared.errors import IncompleteBody, RequestTimeout
+from shared.errors import IncompleteBody, InternalError, RequestTimeout
 from shared.host.contract import Admission, Lane, Refusal
 from shared.host.gate import Gate
 from shared.host.outbox import BLOCK_BYTES, BodyFailed, BytesBuffer, FileBuffer
@@ -25,7 +25,8 @@ log = logging.getLogger("maxiofs.host")
 
 
 class S3Channel(HTTPChannel):  # type: ignore[misc]
-    """A client's connection. Input is handled in the I/O thread only; ``service`` and ``send_reply`` run in worker threads.
+    """A client's connection. Input is handled in the I/O thread only; ``service`` and ``send_reply`` run in worker threads, or
+    in the I/O thread for a request of the lane ``now`` that is alone on its connection.
 
     ``requests`` (complete, to be answered in order) and ``request`` (arriving) belong to ``requests_lock``, output to
     ``outbuf_lock``. Times are on the monotonic clock.
@@ -33,6 +34,7 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
 
     parser_class, error_task_class = S3Parser, S3Task
     request: S3Parser | None = None
+    requests: list[S3Parser]
     sendbuf_len: int = BLOCK_BYTES
 
     def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:
@@ -41,6 +43,7 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
         self.linger_until_s = 0.0  # > 0: the reply is out, the rest of a refused body is thrown away until then
         self.linger_left = server.limits.linger_bytes
         self.must_linger = False
+        self.waits_for_client = False  # the next of ``requests`` is answered when the client has taken what was sent
         super().__init__(server, sock, addr, adj, map=map)
         self.task_class = server.task_class
         self.sendbuf_len = min(self.sendbuf_len, BLOCK_BYTES)
@@ -102,11 +105,14 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
     def received(self, data: bytes | memoryview) -> None:
         """Use what the client sent: it may be part of a request or several of them."""
         with self.requests_lock:
-            if not (self.will_close or self.close_when_flushed):
-                self._consume(data)
+            self._consume(data)
+
+    def _listens(self) -> bool:
+        """Whether what arrives is still wanted."""
+        return self.connected and not (self.will_close or self.close_when_flushed)
 
     def _consume(self, data: bytes | memoryview) -> None:
-        while data:
+        while data and self._listens():
             if self.request is None:
                 if len(self.requests) >= MOST_WAITING:
                     self.held = bytes(data)
@@ -119,11 +125,12 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
                 self._ask_gate()
                 return
             if parser.completed:
-                self._enqueue(parser)
+                self._enqueue(parser, alone=not data)
                 if parser.close_after:
                     return
 
-    def _enqueue(self, parser: S3Parser) -> None:
+    def _enqueue(self, parser: S3Parser, *, alone: bool = False) -> None:
+        """Have a complete request answered; ``alone`` says that nothing is known to follow it."""
         self.request = None
         if parser.empty:
             return
@@ -131,7 +138,12 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
         if parser.error is None and parser.admission is None and parser.request is not None:
             parser.lane = self.server.app.lane(parser.request)
         self.requests.append(parser)
-        if len(self.requests) == 1:
+        if len(self.requests) > 1:
+            return
+        if parser.lane == "now" and alone and not self.total_outbufs_len:
+            self.service()
+            self.handle_write()
+        else:
             self.server.add_task(self)
 
     def _ask_gate(self) -> None:
@@ -196,6 +208,10 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
             self._close_or_linger()
         elif self.will_close:
             self.handle_close()
+        elif self.requests and not self.total_outbufs_len:
+            with self.requests_lock:
+                if self.waits_for_client:
+                    self._answer_next()
 
     def _close_or_linger(self) -> None:
         """Closing with unread input resets the connection, and the client may lose the reply: read a little first."""
@@ -254,20 +270,63 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
             parser, self.request, self.held = self.request, None, b""
             if parser is not None:
                 parser.close()
+            if self.waits_for_client:  # no worker has them, and none will
+                self._drop_requests()
 
-    # ---- worker threads ------------------------------------------------------------------------------------------------------
+    # ---- worker threads, and the I/O thread for the lane "now" ---------------------------------------------------------------
 
     def service(self) -> None:
         """Answer the first of ``requests``."""
-        self.must_linger = self.requests[0].close_after
-        super().service()
+        parser = self.requests[0]
+        self.must_linger = parser.close_after
+        keeps = self._answer(parser)
         self.last_activity = time.monotonic()
         with self.requests_lock:
-            if self.connected and not self.close_when_flushed:
+            if keeps:
+                parser.close()
+                self.requests.pop(0)
+                self._answer_next()
+            else:
+                self.close_when_flushed = True
+                self._drop_requests()
+            if self.connected and keeps:
                 self._ask_gate()
             held_back = bool(self.held) and self.request is None and not self.requests
         if held_back:       # outside the lock: the I/O thread holds its own while it waits for this one
             self.server.call_soon(self.go_on)
+        if self.connected:
+            self.server.pull_trigger()
+
+    def _answer(self, parser: S3Parser) -> bool:
+        """Send the reply on its way; whether the connection goes on after it."""
+        if not self.connected:
+            return False
+        task = (self.error_task_class if parser.error else self.task_class)(self, parser)
+        try:
+            task.service()
+        except ClientDisconnected:
+            return False
+        except Exception:
+            log.exception("cannot answer %s", parser.path)
+            if not task.wrote_header and parser.error is None:
+                parser.error = InternalError()
+                self._answer(parser)
+            return False
+        return not task.close_on_finish
+
+    def _answer_next(self) -> None:
+        """Have the next request answered, but never before the client took the reply in front of it.
+
+        Replies that wait for a client hold files and blocks; and a worker that waited for one would be lost to everybody else.
+        """
+        self.waits_for_client = bool(self.requests) and self.total_outbufs_len > 0
+        if self.connected and self.requests and not self.waits_for_client:
+            self.server.add_task(self)
+
+    def _drop_requests(self) -> None:
+        for parser in self.requests:
+            parser.close()
+        self.requests, self.waits_for_client = [], False
 
     def send_reply(self, head: bytes, body: FileBuffer | None = None) -> None:
         """Queue a reply; ``body`` is closed in the end. Raises ClientDisconnected.
@@ -316,6 +375,6 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
 
     def cancel(self) -> None:
         """The server ends before these requests were answered."""
-        for parser in self.requests:
-            parser.close()
+        with self.requests_lock:
+            self._drop_requests()
         super().cancel()

@@ -11,7 +11,9 @@ from shared.request import Reply, Request
 
 MAX_BODY_BYTES = 5 << 30  # one PUT or one part, decoded, as AWS
 
-Lane = Literal["fast", "write", "slow"]  # reads; short writes, which wait for the disk; whatever takes long
+Lane = Literal["now", "fast", "write", "slow"]
+"""Who answers. ``now``: the I/O thread itself, for what takes less time than handing it over (docs/decisions/0009); ``fast``: other
+reads; ``write``: short writes, which wait for the disk; ``slow``: whatever takes long."""
 
 
 class Sink(Protocol):
@@ -85,7 +87,10 @@ class Application(Protocol):
         """Render an error found before the application was asked; ``request`` is None when not even its line could be read."""
 
     def respond(self, request: Request, admission: Admission | None, body: Body, /) -> Reply:
-        """Answer a request whose body is here. Worker thread. Owns ``body.sink`` from now on: commits or discards it."""
+        """Answer a request whose body is here. Owns ``body.sink`` from now on: commits or discards it.
+
+        Worker thread, or the I/O thread for the lane ``now``.
+        """
 
     def lane(self, request: Request, /) -> Lane:
         """Which lane answers a request that did not pass the gate. I/O thread: pure and quick."""

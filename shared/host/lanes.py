@@ -45,10 +45,11 @@ class Lanes:
     """The threads that run tasks. A task says by its ``lane`` which of them answers it."""
 
     def __init__(self, fast: int, write: int, slow: int) -> None:
-        self._lanes: dict[Lane, _Lane] = {"fast": _Lane("fast", fast), "write": _Lane("write", write), "slow": _Lane("slow", slow)}
+        self._lanes = {"fast": _Lane("fast", fast), "write": _Lane("write", write), "slow": _Lane("slow", slow)}
 
     def add_task(self, task: Any) -> None:
-        self._lanes[task.lane].add_task(task)
+        lane: Lane = task.lane
+        self._lanes["fast" if lane == "now" else lane].add_task(task)     # what could not be answered at once is a read like others
 
     def shutdown(self, timeout_s: float) -> None:
         """Let running tasks finish for ``timeout_s`` in each lane, cancel those that wait."""

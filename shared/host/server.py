@@ -49,7 +49,9 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         return self.owner.stopping
 
     def pull_trigger(self) -> None:
-        self.owner.wake()
+        """Have the I/O thread look at its channels again, which it does anyway when it is the one that asks."""
+        if not self.owner.in_io_thread():
+            self.owner.wake()
 
     def maintenance(self, now: float) -> None:
         """Nothing: the server's tick does it."""
@@ -148,10 +150,14 @@ class Server:
         """
         self._deadline_s = time.monotonic() + timeout_s
         self.stop_accepting()
-        if self._thread_id in (0, threading.get_ident()):
+        if self._thread_id == 0 or self.in_io_thread():
             return False
         self._finished.wait(timeout_s + 10)
         return self._drained
+
+    def in_io_thread(self) -> bool:
+        """Whether the caller is the thread that runs the loop."""
+        return threading.get_ident() == self._thread_id
 
     def wake(self) -> None:
         """Have the loop look again. From any thread or signal handler."""
@@ -173,6 +179,7 @@ class Server:
 
         with self._trigger.lock:
             self._trigger.thunks.append(guarded)
+        self._woken = False  # a wake that is under way may be past the calls it was for
         self.wake()
 
     def _channels(self) -> list[S3Channel]:

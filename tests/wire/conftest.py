@@ -15,15 +15,15 @@ from shared.host.contract import Limits
 from shared.host.server import create_server
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Start a server: ``start(app=…, fast=…, slow=…, **limits)``."""
+@pytest.fixture(params=["fast", "now"])
+def start(tmp_path: Path, request: Any) -> Iterator[Callable[..., Running]]:
+    """Start a server: ``start(app=…, fast=…, slow=…, **limits)``. Reads are answered by a worker thread, or by the I/O thread."""
     running: list[Running] = []
 
     def begin(app: Any = None, fast: int = 2, slow: int = 8, connection_limit: int = 1000, **limits: Any) -> Running:
         folder = tmp_path / f"staging{len(running)}"
         folder.mkdir()
-        app = app or App(folder)
+        app = app or App(folder, reads=request.param)
         sock = socket.create_server(("127.0.0.1", 0))
         server = create_server(app, [sock], fast=fast, slow=slow, limits=Limits(**limits), connection_limit=connection_limit)
         thread = threading.Thread(target=server.run, name="io", daemon=True)

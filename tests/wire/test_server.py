@@ -116,6 +116,39 @@ def test_fast_requests_do_not_wait_behind_slow_ones(start):
     assert time.perf_counter() - began < 0.1
 
 
+def test_short_reads_are_answered_by_the_io_thread_when_they_are_alone(server):
+    client = server.connect()
+    expected = "io" if server.app.reads == "now" else "fast-0"
+    assert client.ask(GET.format("/a")).json["thread"][:6] in (expected, "fast-1")
+    one = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+    client.send(2 * one)
+    assert [client.reply().json["thread"][:4] for _ in range(2)] == ["fast", "fast"]      # several get their turn like others
+    client.send("GET /slow?0.2 HTTP/1.1\r\nHost: x\r\n\r\n" + one)
+    assert client.reply().body.startswith(b"slow-")
+    assert client.reply().json["thread"] != "io"
+
+
+def test_pipelined_requests_wait_until_the_client_takes_the_reply_before_them(start):
+    """And no worker waits with them."""
+    server = start(fast=1)
+    client = server.connect(rcvbuf=32768)
+    for _ in range(20):
+        client.send(f"GET /file?{8 << 20} HTTP/1.1\r\nHost: x\r\n\r\n")      # more than the kernel takes
+    time.sleep(0.3)
+    assert len(server.app.files) == 1
+    assert server.connect().ask(GET.format("/small")).body == b"small"
+    assert [len(client.reply().body) for _ in range(20)] == 20 * [8 << 20]
+
+
+def test_a_client_that_leaves_while_requests_wait_for_it(server):
+    client = server.connect(rcvbuf=32768)
+    client.send(4 * f"GET /file?{8 << 20} HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert eventually(lambda: len(server.app.files) == 1)
+    client.socket.close()
+    assert eventually(lambda: not server.server._channels())
+    assert len(server.app.files) == 1
+
+
 def test_slow_readers_hold_no_thread_and_nothing_is_read_twice(start):
     server = start(fast=2, slow=1)
     size = 16 << 20
@@ -324,3 +357,20 @@ def test_connections_spread_over_the_processes_that_share_a_socket(tmp_path):
         for server in servers:
             server.drain(2)
         sock.close()
+
+
+def test_a_call_into_the_io_thread_is_not_forgotten_when_it_comes_between_two_waits(start, monkeypatch):
+    """Behind what the last wake was about, and before the flag that one is under way was taken back."""
+    server = start().server
+    called, done, tick = threading.Event(), threading.Event(), server._tick
+
+    def tick_and_call(now_s: float) -> None:
+        tick(now_s)
+        if server._woken and not called.is_set():
+            called.set()
+            server.call_soon(done.set)
+
+    monkeypatch.setattr(server, "_tick", tick_and_call)
+    while not called.wait(0.01):
+        server.wake()
+    assert done.wait(2)

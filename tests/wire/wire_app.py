@@ -78,8 +78,8 @@ class Pattern(io.RawIOBase):
 class App:
     """Answers by the path; remembers what it was asked."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, reads: Lane = "fast") -> None:
+        self.folder, self.reads = folder, reads
         self.admitted: list[str] = []
         self.refused: list[tuple[Request | None, S3Error]] = []
         self.bodies: list[Body] = []
@@ -89,7 +89,7 @@ class App:
         self.hold_gate = threading.Event()
 
     def lane(self, request: Request) -> Lane:
-        return "slow" if request.target.startswith("/slow") else "fast"
+        return "slow" if request.target.startswith("/slow") else self.reads
 
     def refuse(self, request: Request | None, error: S3Error) -> Reply:
         self.refused.append((request, error))
