@@ -1,8 +1,8 @@
 """Servers that do nothing but answer: what our host, or waitress alone, reaches without a pipeline behind it.
 
-    app            our host, an application that returns 4 KiB (the ceiling of small requests)
+    wsgi           our host, a WSGI application that returns 4 KiB (the ceiling of small requests)
+    app            our host, an application that returns 4 KiB without WSGI
     file           our host, an application that opens a file and sends it
-    wsgi           waitress itself with large sends, a WSGI application that returns 4 KiB
     waitress-file  waitress itself with large sends, a file through wsgi.file_wrapper (the ceiling of large replies)
 
 Run as a module it is one process of such a server, on an inherited listening socket.
@@ -23,6 +23,7 @@ from typing import Any
 from scripts.benchmark.endpoints import ROOT
 from shared.host.contract import Admission, Body, Lane, Refusal
 from shared.host.server import create_server
+from shared.host.wsgi import WsgiApplication
 from shared.request import Reply, Request
 from shared.settings import BY_NAME
 
@@ -112,8 +113,9 @@ def main(kind: str, fd: str, path: str) -> None:
     file = Path(path) if path else None
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if kind in ("app", "file"):
-        server: Any = create_server(BareApplication(file), [listening], **LANES)
+    if kind in ("app", "file", "wsgi"):
+        app = WsgiApplication(wsgi_application(None)) if kind == "wsgi" else BareApplication(file)
+        server: Any = create_server(app, [listening], **LANES)
     else:
         import waitress
 

@@ -66,9 +66,9 @@ def measure(seconds: float, rounds: int, processes: int, progress: Callable[[str
         transaction = floor.SmallPut(folder / "sqlite")
         stack.callback(transaction.close)
         measures: dict[tuple[str, str], Callable[[], Sample | float]] = {
-            ("GET 4 KiB: bare application on our host", "ops/s"): lambda: small(servers["app"], seconds),
-            ("HEAD: bare application on our host", "ops/s"): lambda: heads(servers["app"], seconds),
-            ("GET 4 KiB: bare WSGI application on waitress", "ops/s"): lambda: small(servers["wsgi"], seconds),
+            ("GET 4 KiB: bare WSGI application on our host", "ops/s"): lambda: small(servers["wsgi"], seconds),
+            ("HEAD: bare WSGI application on our host", "ops/s"): lambda: heads(servers["wsgi"], seconds),
+            ("GET 4 KiB: bare application without WSGI on our host", "ops/s"): lambda: small(servers["app"], seconds),
             ("GET 64 MiB: bare file on our host", "MB/s"): lambda: large(servers["file"], seconds),
             ("GET 64 MiB: bare file on waitress", "MB/s"): lambda: large(servers["waitress-file"], seconds),
             ("SQLite: transactions of a 4 KiB PUT, one writer", "tx/s"): lambda: transaction.per_s(seconds),

@@ -30,8 +30,8 @@ def small_requests(bench: Bench) -> list[Row]:
     transactions: list[float] = []
     with ExitStack() as stack:
         endpoint = stack.enter_context(bench.server("small"))
-        bare = stack.enter_context(BareServer("app", bench.processes))
-        wsgi = stack.enter_context(BareServer("wsgi", bench.processes))
+        bare = stack.enter_context(BareServer("wsgi", bench.processes))
+        app = stack.enter_context(BareServer("app", bench.processes))
         transaction = floor.SmallPut(bench.folder / "sqlite")
         stack.callback(transaction.close)
         keys = [f"read/{number:05d}" for number in range(KEYS)]
@@ -48,10 +48,11 @@ def small_requests(bench: Bench) -> list[Row]:
         measures = {
             "bare": lambda: ceiling.small(bare, seconds),
             "get": lambda: costed(endpoint.pids, lambda: wrk.drive(endpoint.url, gets, seconds, size_bytes=SMALL)),
-            "wsgi": lambda: ceiling.small(wsgi, seconds),
+            "app": lambda: ceiling.small(app, seconds),
             "bare-head": lambda: ceiling.heads(bare, seconds),
             "head": lambda: costed(endpoint.pids, lambda: load.drive(
                 [load.Worker("heads", url=endpoint.url, targets=heads, connections=16, seconds=seconds)])),
+            "app-head": lambda: ceiling.heads(app, seconds),
             "put": lambda: costed(endpoint.pids, puts),
         }
         for turn in range(bench.rounds + 1):        # the first warms up
@@ -65,8 +66,8 @@ def small_requests(bench: Bench) -> list[Row]:
                     taken.setdefault(name, []).append(sample)
         disk_ms = floor.fdatasync_ms(bench.folder)
     return [
-        _ratio("GET 4 KiB", 0.35, taken["get"], taken["bare"], _also(taken["get"], taken["wsgi"], "a bare WSGI app on waitress")),
-        _ratio("HEAD 4 KiB", 0.35, taken["head"], taken["bare-head"]),
+        _ratio("GET 4 KiB", 0.35, taken["get"], taken["bare"], _also(taken["get"], taken["app"])),
+        _ratio("HEAD 4 KiB", 0.35, taken["head"], taken["bare-head"], _also(taken["head"], taken["app-head"])),
         _put_row(taken["put"], transactions, disk_ms),
     ]
 
@@ -92,8 +93,9 @@ def _shares(samples: list[Sample]) -> str:
     return " ".join(f"{sample.busiest or 0:.2f}" for sample in samples)
 
 
-def _also(ours: list[Sample], other: list[Sample], what: str) -> str:
-    return f"; {middle(ours).per_s / middle(other).per_s:.2f} × {what} ({number(middle(other).per_s)}/s)"
+def _also(ours: list[Sample], app: list[Sample]) -> str:
+    ratio = median(mine.per_s / its.per_s for mine, its in zip(ours, app, strict=True))
+    return f"; {ratio:.2f} × an application without WSGI ({number(middle(app).per_s)}/s)"
 
 
 def _put_row(puts: list[Sample], transactions: list[float], disk_ms: float) -> Row:

@@ -6,13 +6,13 @@ here and passed as one value, because SQLite given two (``key >= prefix AND key 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from peewee import Select, Value
 
-from shared.listed import Listed as Row
+from shared.listed import Listed, ListedObject
 from shared.meta.database import connection, is_sqlite
 from shared.meta.models import Object, Version, db
 from shared.meta.statement import P, Statement, Text
@@ -20,6 +20,8 @@ from shared.meta.statement import P, Statement, Text
 END_OF_KEYS = b"\xff" * 1025    # above every key: they are UTF-8 and at most 1,024 bytes
 BEFORE_ALL = -(1 << 63)         # the ``seq`` in front of every version of a key
 SMALL_BATCH = 4                 # rows fetched to see whether common prefixes or keys come next
+
+Row = ListedObject | Listed
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Page:
     ``last`` is a row's (key, seq), or (common prefix, None).
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
     prefixes: list[bytes] = field(default_factory=list)
     truncated: bool = False
     last: tuple[bytes, int | None] | None = None
@@ -41,12 +43,22 @@ def after_prefix(prefix: bytes) -> bytes:
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else END_OF_KEYS
 
 
-_NAMES = ("key", "seq", "version_id", "mtime_ms", "size", "etag", "owner_id", "storage_class", "checksum_algorithm", "checksum")
+_SHOWN = ListedObject._fields
+_NAMES = Listed._fields[:-2]        # without is_marker and is_latest
+
+
+def _between(model: Any, *columns: Any) -> Any:
+    query = model.select(*columns)
+    return query.where((model.bucket_id == P("bucket_id")) & (model.key >= P("lower")) & (model.key < P("upper")))
+
+
+def _current() -> Any:
+    return _between(Object, *[getattr(Object, name) for name in _SHOWN]).order_by(Object.key).limit(P("limit"))
 
 
 def _rows(model: Any, is_marker: Any, is_latest: bool, newer_than: Any = None) -> Any:
-    query = model.select(*[getattr(model, name) for name in _NAMES], is_marker.alias("is_marker"), Value(is_latest).alias("is_latest"))
-    query = query.where((model.bucket_id == P("bucket_id")) & (model.key >= P("lower")) & (model.key < P("upper")))
+    columns = [getattr(model, name) for name in _NAMES]
+    query = _between(model, *columns, is_marker.alias("is_marker"), Value(is_latest).alias("is_latest"))
     if newer_than is not None:
         query = query.where(model.seq > newer_than)
     return query.order_by(*([model.key, model.seq] if model is Version else [model.key])).limit(P("limit"))
@@ -80,7 +92,7 @@ def _hops(*tables: str) -> Text:
     )
 
 
-_objects = Statement(lambda: _rows(Object, Value(False), True))
+_objects = Statement(_current)
 _all = Statement(_both)
 _rest_of_key = Statement(lambda: _both(P("seq")))
 _object_hops = Statement(lambda: _hops("object"))
@@ -89,7 +101,7 @@ _all_hops = Statement(lambda: _hops("object", "version"))
 Position = tuple[bytes, int | None]
 """Where to read on: from key ``k`` on (``(k, None)``), or behind version ``seq`` of key ``k`` (``(k, seq)``)."""
 
-Fetch = Callable[[Position, int], list[Row]]
+Fetch = Callable[[Position, int], Sequence[Row]]
 Hop = Callable[[bytes, int], list[bytes]]
 
 
@@ -97,9 +109,9 @@ def current_objects(bucket_id: int, prefix: bytes, delimiter: bytes, after: byte
     """A page of current objects whose keys are above ``after``."""
     conn, upper = connection(), after_prefix(prefix)
 
-    def fetch(position: Position, count: int) -> list[Row]:
+    def fetch(position: Position, count: int) -> list[ListedObject]:
         lower = position[0] if position[1] is None else position[0] + b"\x00"
-        return list(map(Row._make, _objects(conn, bucket_id=bucket_id, lower=lower, upper=upper, limit=count)))
+        return list(map(ListedObject._make, _objects(conn, bucket_id=bucket_id, lower=lower, upper=upper, limit=count)))
 
     hop = _hopping(_object_hops, bucket_id, prefix, delimiter)
     return _page(fetch, hop, prefix, delimiter, start=(max(prefix, _behind(after, prefix, delimiter)), None), limit=limit)
@@ -119,10 +131,10 @@ def all_versions(bucket_id: int, prefix: bytes, delimiter: bytes, after: Positio
     return _page(lambda position, count: _merged(bucket_id, position, upper, count), hop, prefix, delimiter, start=start, limit=limit)
 
 
-def _merged(bucket_id: int, position: Position, upper: bytes, count: int) -> list[Row]:
+def _merged(bucket_id: int, position: Position, upper: bytes, count: int) -> list[Listed]:
     """The next rows of both tables in listing order. The first of a key that is seen from its start is its latest."""
     lower, seq = position
-    rest: list[Row] = []
+    rest: list[Listed] = []
     if seq is not None:
         rest = _rest(bucket_id, lower, seq, count)
         lower += b"\x00"
@@ -134,7 +146,7 @@ def _merged(bucket_id: int, position: Position, upper: bytes, count: int) -> lis
     return rest + latest
 
 
-def _rest(bucket_id: int, key: bytes, seq: int, count: int) -> list[Row]:
+def _rest(bucket_id: int, key: bytes, seq: int, count: int) -> list[Listed]:
     """The versions of a key behind ``seq``. When that one is gone, its successor may be the latest now, and in the other table."""
     this_key = {"bucket_id": bucket_id, "lower": key, "upper": key + b"\x00"}
     rows = _sorted(_rest_of_key, **this_key, seq=seq, limit=count)[:count]
@@ -144,8 +156,8 @@ def _rest(bucket_id: int, key: bytes, seq: int, count: int) -> list[Row]:
     return rows
 
 
-def _sorted(statement: Statement, **values: Any) -> list[Row]:
-    rows = list(map(Row._make, statement(connection(), **values)))
+def _sorted(statement: Statement, **values: Any) -> list[Listed]:
+    rows = list(map(Listed._make, statement(connection(), **values)))
     rows.sort(key=lambda row: (row.key, row.seq))
     return rows
 
@@ -193,7 +205,7 @@ def _page(fetch: Fetch, hop: Hop, prefix: bytes, delimiter: bytes, *, start: Pos
 
 def _flat_page(fetch: Fetch, position: Position, limit: int) -> Page:
     rows = fetch(position, limit + 1) if limit else []
-    page = Page(rows[:limit], truncated=len(rows) > limit)
+    page = Page(list(rows[:limit]), truncated=len(rows) > limit)
     if page.rows:
         page.last = (page.rows[-1].key, page.rows[-1].seq)
     return page
@@ -213,7 +225,7 @@ def _take_key(page: Page, key: bytes, prefix: bytes, delimiter: bytes, limit: in
     return (after_prefix(common), None), True
 
 
-def _take(page: Page, rows: list[Row], prefix: bytes, delimiter: bytes, limit: int) -> tuple[Position, bool]:
+def _take(page: Page, rows: Sequence[Row], prefix: bytes, delimiter: bytes, limit: int) -> tuple[Position, bool]:
     """Put rows on the page until one stands for a common prefix. Returns where to read on and whether a prefix was skipped."""
     for row in rows:
         if len(page.rows) + len(page.prefixes) >= limit:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import quote
 
-from shared.listed import Listed
+from shared.listed import Listed, ListedObject
 from shared.protocol.checksums import type_of
 from shared.protocol.scalars import SPECIAL, iso_date, xml_text
 from shared.protocol.wire import XMLNS
@@ -28,7 +28,7 @@ class Page(NamedTuple):
     """
 
     bucket: str
-    rows: Sequence[Listed]
+    rows: Sequence[ListedObject] | Sequence[Listed]
     prefixes: Sequence[bytes] = ()
     prefix: str = ""
     delimiter: str | None = None
@@ -104,7 +104,7 @@ def list_object_versions(
     out.append(_common(page, text))
     owners = _Owners(page)
     for key, row in zip(_keys(page), page.rows, strict=True):
-        _, _, version_id, mtime_ms, size, etag, owner, storage_class, algorithm, checksum_value, is_marker, is_latest = row
+        _, mtime_ms, size, etag, owner, storage_class, algorithm, checksum_value, _, version_id, is_marker, is_latest = cast(Listed, row)
         identity = (
             f"<Key>{key}</Key><VersionId>{version_id}</VersionId>"
             f"<IsLatest>{'true' if is_latest else 'false'}</IsLatest><LastModified>{iso_date(mtime_ms)}</LastModified>"
@@ -174,7 +174,7 @@ def _checksum(algorithm: str, value: str | None) -> str:
 def _contents(out: list[str], page: Page, *, with_owner: bool) -> None:
     owners = _Owners(page) if with_owner else {}
     for key, row in zip(_keys(page), page.rows, strict=True):
-        _, _, _, mtime_ms, size, etag, owner, storage_class, algorithm, checksum_value, _, _ = row
+        _, mtime_ms, size, etag, owner, storage_class, algorithm, checksum_value = cast(ListedObject, row)
         checksum = _checksum(algorithm, checksum_value) if algorithm else ""
         out.append(
             f"<Contents><Key>{key}</Key><LastModified>{iso_date(mtime_ms)}</LastModified><ETag>&quot;{etag}&quot;</ETag>{checksum}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from shared.listed import Listed
+from shared.listed import Listed, ListedObject
 from shared.protocol import listing_xml
 from shared.protocol.listing_xml import Page
 from shared.protocol.model import load_model
@@ -20,7 +20,8 @@ OPERATIONS = load_model().operations
 MTIME_MS = 1_700_000_000_123
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, 123000, tzinfo=UTC)
 OWNER = ("id<1>", "Ann & Bob")
-ROW = Listed(b"a/b", -1, "null", MTIME_MS, 5, "e" * 32, 1, checksum_algorithm="CRC32", checksum="AAAAAA==")
+OBJECT = ListedObject(b"a/b", MTIME_MS, 5, "e" * 32, 1, checksum_algorithm="CRC32", checksum="AAAAAA==")
+VERSION = Listed(*OBJECT, seq=-1)
 OWNERS = {1: OWNER}
 UNFIT = set(range(32)) - {9, 10, 13}
 
@@ -45,7 +46,7 @@ WITH_OWNER = CONTENT | {"Owner": {"ID": "id<1>", "DisplayName": "Ann & Bob"}}
 
 
 def test_list_objects():
-    page = Page("bucket", [ROW], [b"c/", b"d&/"], owners=OWNERS, prefix="p", delimiter="/", max_keys=3, truncated=True)
+    page = Page("bucket", [OBJECT], [b"c/", b"d&/"], owners=OWNERS, prefix="p", delimiter="/", max_keys=3, truncated=True)
     body = listing_xml.list_objects(page, marker="m", next_marker=b"d&/")
     assert parsed("ListObjects", body) == {
         "Name": "bucket",
@@ -61,7 +62,7 @@ def test_list_objects():
 
 
 def test_list_objects_v2():
-    page = Page("bucket", [ROW], [b"c/"], owners=OWNERS, max_keys=1000)
+    page = Page("bucket", [OBJECT], [b"c/"], owners=OWNERS, max_keys=1000)
     body = listing_xml.list_objects_v2(page, continuation_token="t=", next_token="n=", start_after="s", fetch_owner=True)
     assert parsed("ListObjectsV2", body) == {
         "Name": "bucket",
@@ -80,9 +81,9 @@ def test_list_objects_v2():
 
 def test_list_object_versions():
     rows = [
-        ROW._replace(version_id="v3", is_marker=True, etag="", size=0),
-        ROW._replace(version_id="v2", is_latest=False),
-        ROW._replace(version_id="null", is_latest=False, checksum_algorithm=None),
+        VERSION._replace(version_id="v3", is_marker=True, etag="", size=0),
+        VERSION._replace(version_id="v2", is_latest=False),
+        VERSION._replace(version_id="null", is_latest=False, checksum_algorithm=None),
     ]
     page = Page("bucket", rows, truncated=True, owners=OWNERS)
     body = listing_xml.list_object_versions(
@@ -123,7 +124,7 @@ def test_the_root_is_the_one_of_the_model(name):
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_control_characters(name):
-    page = Page("bucket", [ROW._replace(key=b"a\x01\r&<\xef\xbf\xbf")], [b"\x02/"])
+    page = Page("bucket", [OBJECT._replace(key=b"a\x01\r&<\xef\xbf\xbf")], [b"\x02/"])
     body = WRITERS[name](page)
     assert b"<Key>a&#x1;&#xd;&amp;&lt;&#xffff;</Key>" in body
     assert b"<Prefix>&#x2;/</Prefix>" in body
@@ -142,7 +143,7 @@ def test_only_an_unfit_prefix_is_encoded_in_the_first_listing():
 def test_any_key_comes_back_from_an_encoded_page(keys, name):
     from urllib.parse import unquote_plus
 
-    page = Page("b", [ROW._replace(key=key.encode()) for key in keys], [key.encode() for key in keys], delimiter="/", url=True)
+    page = Page("b", [OBJECT._replace(key=key.encode()) for key in keys], [key.encode() for key in keys], delimiter="/", url=True)
     root = etree.fromstring(WRITERS[name](page))
     assert [unquote_plus(node.text) for node in root.iter("{*}Key")] == keys
     assert [unquote_plus(node.text) for node in root.iterfind("{*}CommonPrefixes/{*}Prefix")] == keys
@@ -154,13 +155,13 @@ def test_any_key_comes_back_from_an_encoded_page(keys, name):
     )
 )
 def test_any_fit_key_comes_back_from_a_plain_page(keys):
-    page = Page("b", [ROW._replace(key=key.encode()) for key in keys])
+    page = Page("b", [OBJECT._replace(key=key.encode()) for key in keys])
     root = etree.fromstring(listing_xml.list_objects_v2(page))
     assert [node.text for node in root.iter("{*}Key")] == keys
 
 
 def test_a_thousand_keys_are_written_in_a_few_milliseconds():
-    rows = [ROW._replace(key=b"photos/img-%06d.jpg" % i, mtime_ms=MTIME_MS + i * 61_234) for i in range(1000)]
+    rows = [OBJECT._replace(key=b"photos/img-%06d.jpg" % i, mtime_ms=MTIME_MS + i * 61_234) for i in range(1000)]
 
     def seconds():
         started = time.process_time()
