@@ -7,7 +7,6 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,32 +39,36 @@ def prepare(settings: Settings) -> tuple[str, str] | None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     master_key = open_master_key(settings)
     database.connect(settings.database_url, settings.data_dir)
+    record = settings.data_dir / "installation"
+    with database.session():        # before anything changes in a database that may be a foreign one
+        _check_installation(record)
     database.migrate()
     with database.session():
-        _check_installation(settings.data_dir / "installation", people.root())
         root = people.create_root()
-        _record_installation(settings.data_dir / "installation", root)
         key = people.key_of(root.id)
+        if key is not None:
+            _check_master_key(master_key, key)
+        made = None
         if settings.root_access_key:
             _keep_given(master_key, root, key, settings.root_access_key, settings.root_secret_key)
         elif key is None:
-            return issue_root_key(master_key)
-        else:
-            _check_master_key(master_key, key)
-    return None
+            made = issue_root_key(master_key)
+        _record_installation(record, root)
+    return made
 
 
 class WrongInstallation(Exception):
     """The database is not the one that this data folder belongs to; together they would lose data."""
 
 
-def _check_installation(path: Path, root: people.PrincipalInfo | None) -> None:
+def _check_installation(path: Path) -> None:
     """Compare what the data folder and the database say about whose they are. Raises WrongInstallation.
 
     To a foreign database every file here is an orphan, to be swept.
     """
     recorded = path.read_text().strip() if path.exists() else ""
-    if recorded and (root is None or root.canonical_id != recorded):
+    found = people.installation_id()        # after the file: another process may be making both just now
+    if recorded and found != recorded:
         raise WrongInstallation(
             "The database is not the one this data folder was used with. Check MAXIOFS_DATABASE_URL and MAXIOFS_DATA_DIR; "
             f"if they are right, for example after restoring a backup of another installation, remove {path.name} from the data folder."
@@ -100,10 +103,8 @@ def open_master_key(settings: Settings) -> MasterKey:
 
 def _keep_given(master_key: MasterKey, root: people.PrincipalInfo, key: people.KeyInfo | None, access_key: str, secret: str) -> None:
     """Make the given pair root's only one, unless it is already."""
-    if key and key.id == access_key:
-        with suppress(SealBroken):
-            if master_key.open(key.sealed_secret, key.id.encode()) == secret.encode():
-                return
+    if key and key.id == access_key and master_key.open(key.sealed_secret, key.id.encode()) == secret.encode():
+        return
     people.replace_key(root.id, access_key, master_key.seal(secret.encode(), access_key.encode()))
 
 

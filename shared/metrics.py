@@ -189,6 +189,11 @@ class Metrics:
         with self._lock:
             self._in_flight[0] += 1
 
+    def put_off(self) -> None:
+        """Take a ``started`` back: the request will be started again."""
+        with self._lock:
+            self._in_flight[0] -= 1
+
     def finished(self, operation: str, status: int, code: str | None = None, *,
                  bytes_in: int = 0, bytes_out: int = 0, duration_s: float) -> None:
         """Count one answered request; ``code`` is the S3 error code. ``operation`` comes from a known set, never from the wire.

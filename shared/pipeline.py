@@ -27,7 +27,7 @@ from shared.errors import (
     S3Error,
     ServiceUnavailable,
 )
-from shared.host.contract import Admission, Body, Lane, Refusal
+from shared.host.contract import Admission, Body, Lane, Refusal, TakesLonger
 from shared.meta import database
 from shared.permissions import require_owner
 from shared.protocol.error_xml import render_xml
@@ -60,7 +60,7 @@ class Pipeline:
         self._database_is_local = database.is_sqlite()
         self._slow = {
             (function.operation.method, header)
-            for function in self.functions.values() if function.streams and function.operation
+            for function in self.functions.values() if function.lane == "slow" and function.operation
             for header in function.operation.routed_headers or [""]
         }
 
@@ -69,11 +69,12 @@ class Pipeline:
     def lane(self, request: Request) -> Lane:
         """Which lane: operations declared to take long go to the slow one; other writes wait for the disk, and for each other.
 
-        To read a row and perhaps open a file of this machine is done at once; with the database elsewhere it waits for the network.
+        ``now`` is a guess, since nothing is parsed yet: what turns out to take longer raises TakesLonger. With the database elsewhere
+        even one row takes longer.
         """
         method = request.method
         if method in ("GET", "HEAD"):
-            return "now" if self._database_is_local and _may_read_one_object(request.target) else "fast"
+            return "now" if self._database_is_local and _seems_to_name_a_key(request.target) else "fast"
         return "slow" if any(method == its and (not header or header in request.lower) for its, header in self._slow) else "write"
 
     def admit(self, request: Request) -> Admission | Refusal:
@@ -91,6 +92,8 @@ class Pipeline:
     def respond(self, request: Request, admission: Admission | None, body: Body) -> Reply:
         """Everything, or everything after the body when the host asked before it."""
         if health.is_probe(request):
+            if not request.may_wait:
+                raise TakesLonger
             return health.answer(request, self.services.engine)
         started = time.perf_counter()
         error: Exception | None = None
@@ -110,6 +113,9 @@ class Pipeline:
                 raise body.error
             database.connection()       # the thread that admitted it was another one
             reply = self._call(ctx)
+        except TakesLonger:
+            self.services.metrics.put_off()
+            raise
         except Exception as caught:     # the same
             error = caught
         finally:
@@ -133,13 +139,15 @@ class Pipeline:
         ctx.headers = request.lower
 
     def resolve_the_operation(self, ctx: Context) -> None:
-        """Find out what is asked for. Raises MethodNotAllowed, NotImplementedS3 for what nobody here claims."""
+        """Find out what is asked for. Raises MethodNotAllowed; TakesLonger for what is not to be answered by the I/O thread."""
         request, target = ctx.request, ctx.target
         if request.method not in METHODS:
             raise MethodNotAllowed(Method=request.method, ResourceType="SERVICE" if target.bucket is None else "BUCKET")
         operation = self._model.resolve(request.method, target.level, target.query, ctx.headers)
         ctx.operation = operation
         ctx.function = self.functions.get(operation.name) if operation else None
+        if not request.may_wait and ctx.function is not None and ctx.function.lane != "now":
+            raise TakesLonger
 
     def look_up(self, ctx: Context) -> None:
         """Ask once whether identities and buckets are still as this process knows them."""
@@ -251,11 +259,8 @@ class Pipeline:
         )
 
 
-def _may_read_one_object(target: str) -> bool:
-    """Whether a GET names a key by path style and asks for none of its lists, as far as that can be told from the raw target."""
-    path, _, query = target.partition("?")
-    _, _, key = path[1:].partition("/")
-    return key != "" and "uploadId" not in query and "attributes" not in query
+def _seems_to_name_a_key(target: str) -> bool:
+    return target.partition("?")[0][1:].partition("/")[2] != ""
 
 
 def wanted(ctx: Context, function: Function) -> Iterable[tuple[str, str]]:

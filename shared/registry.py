@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from shared.host.contract import Lane
 from shared.protocol.codec import Operation
 from shared.protocol.model import load_model
 
@@ -27,7 +28,8 @@ class Function:
     """One thing a client can ask for.
 
     ``allow`` names the IAM actions it needs on its own bucket and key, or is a function of the request that yields (action, resource)
-    pairs. ``streams`` marks what may take long, such as a copy or a batch: it is answered in the slow lane.
+    pairs. ``lane``: ``slow`` for what may take long, such as a copy or a batch; ``now`` for what reads a row or two and waits for
+    nothing else.
     """
 
     name: str
@@ -36,7 +38,7 @@ class Function:
     allow: tuple[str, ...] | Permissions
     operation: Operation | None = None          # of the S3 service model
     line: str = ""                              # "GET /api/v1/version", for admin functions
-    streams: bool = False
+    lane: Lane | None = None                    # None: reads in "fast", everything else in "write"
 
     @property
     def id(self) -> str:
@@ -51,7 +53,7 @@ class AlreadyDeclared(Exception):
 _functions: dict[str, Function] = {}
 
 
-def s3(name: str, *, allow: str | tuple[str, ...] | Permissions, streams: bool = False) -> Callable[[F], F]:
+def s3(name: str, *, allow: str | tuple[str, ...] | Permissions, lane: Lane | None = None) -> Callable[[F], F]:
     """Declare the S3 operation ``name`` of the service model.
 
     Raises KeyError when the model has no such operation, AlreadyDeclared, TypeError without ``allow``.
@@ -59,7 +61,7 @@ def s3(name: str, *, allow: str | tuple[str, ...] | Permissions, streams: bool =
     operation = load_model().operations[name]
 
     def declare(call: F) -> F:
-        _add(Function(name, "s3", call, (allow,) if isinstance(allow, str) else allow, operation, streams=streams))
+        _add(Function(name, "s3", call, (allow,) if isinstance(allow, str) else allow, operation, lane=lane))
         return call
 
     return declare

@@ -16,6 +16,7 @@ class Request:
 
     ``target`` and header values are latin-1 text, byte for byte as sent; header names keep their case. ``content_length`` is in
     bytes on the wire and None with ``Transfer-Encoding: chunked`` or without a body. ``received_s`` is on the monotonic clock.
+    ``may_wait`` False says that every other connection waits for this answer.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Request:
     received_s: float = field(default_factory=time.monotonic)
     content_length: int | None = None
     chunked: bool = False
+    may_wait: bool = True
     _id: str | None = None
     _lower: dict[str, str] | None = None
 

@@ -66,7 +66,7 @@ def upload_part(ctx: Context) -> dict[str, Any]:
     return {"ETag": f'"{received.etag}"', **shown}
 
 
-@s3("UploadPartCopy", allow=copying.permissions, streams=True)
+@s3("UploadPartCopy", allow=copying.permissions, lane="slow")
 def upload_part_copy(ctx: Context) -> dict[str, Any]:
     """Make a part out of an object or a byte range of it, sharing its bytes.
 
@@ -108,7 +108,7 @@ def _copied_checksum(ctx: Context, upload: UploadInfo, found: Found, span: Span)
     return None, None
 
 
-@s3("AbortMultipartUpload", allow="s3:AbortMultipartUpload", streams=True)
+@s3("AbortMultipartUpload", allow="s3:AbortMultipartUpload", lane="slow")
 def abort_multipart_upload(ctx: Context) -> None:
     """Drop an upload and all its parts. Raises NoSuchUpload when it was completed or aborted before.
 

@@ -15,7 +15,7 @@ from shared.registry import s3
 from shared.views import checksum_members
 
 
-@s3("CompleteMultipartUpload", allow="s3:PutObject", streams=True)
+@s3("CompleteMultipartUpload", allow="s3:PutObject", lane="slow")
 def complete_multipart_upload(ctx: Context) -> dict[str, Any]:
     """Make the chosen parts the current version of the key, in one transaction.
 

@@ -6,7 +6,7 @@ from typing import Any
 from shared.context import Context
 from shared.errors import InvalidArgument, NoSuchUpload
 from shared.meta import uploads
-from shared.meta.listing import after_prefix
+from shared.meta.listing import after_prefix, is_common_prefix
 from shared.meta.uploads import UploadInfo
 from shared.multipart import parse_upload_id
 from shared.registry import s3
@@ -34,7 +34,8 @@ def list_multipart_uploads(ctx: Context) -> dict[str, Any]:
         ctx.params.get(name) or "" for name in ("Prefix", "Delimiter", "KeyMarker", "UploadIdMarker")
     )
     limit = min(ctx.params.get("MaxUploads", MAX_PAGE), MAX_PAGE)
-    page = _fill(ctx.bucket.id, prefix.encode(), delimiter.encode(), _start(key_marker, id_marker, delimiter), limit)
+    after = _start(key_marker, id_marker, prefix.encode(), delimiter.encode())
+    page = _fill(ctx.bucket.id, prefix.encode(), delimiter.encode(), after, limit)
     return {
         "Bucket": ctx.bucket.name, "KeyMarker": key_marker, "UploadIdMarker": id_marker, "Prefix": prefix,
         "Delimiter": delimiter or None, "MaxUploads": limit, "IsTruncated": page.truncated,
@@ -46,13 +47,13 @@ def list_multipart_uploads(ctx: Context) -> dict[str, Any]:
     }
 
 
-def _start(key_marker: str, id_marker: str, delimiter: str) -> tuple[bytes, bytes] | None:
+def _start(key_marker: str, id_marker: str, prefix: bytes, delimiter: bytes) -> tuple[bytes, bytes] | None:
     """Behind which (key, upload id) to begin. Without an upload id, and at a common prefix, behind all of them."""
     if not key_marker:
         return None
     key = key_marker.encode()
     if not id_marker:
-        return (after_prefix(key), b"") if delimiter and key_marker.endswith(delimiter) else (key, b"\xff" * 17)
+        return (after_prefix(key), b"") if is_common_prefix(key, prefix, delimiter) else (key, b"\xff" * 17)
     try:
         return key, parse_upload_id(id_marker)
     except NoSuchUpload:

@@ -19,7 +19,7 @@ ILLEGAL = (
 )
 
 
-@s3("CopyObject", allow=permissions, streams=True)
+@s3("CopyObject", allow=permissions, lane="slow")
 def copy_object(ctx: Context) -> dict[str, Any]:
     """Copy an object version of at most 5 GiB. Metadata comes along unless the directive says REPLACE.
 

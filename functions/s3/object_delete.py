@@ -26,7 +26,7 @@ def delete_object(ctx: Context) -> dict[str, Any]:
     return {"VersionId": deleted.version_id, "DeleteMarker": True if deleted.is_marker else None}
 
 
-@s3("DeleteObjects", allow="s3:DeleteObject", streams=True)
+@s3("DeleteObjects", allow="s3:DeleteObject", lane="slow")
 def delete_objects(ctx: Context) -> dict[str, Any]:
     """Delete up to 1,000 keys or versions; each is allowed, and succeeds or fails, by itself. ``Quiet`` reports only failures.
 

@@ -5,6 +5,7 @@ from typing import BinaryIO, cast
 from shared.blobs.engine import BlobCorrupt, BlobMissing
 from shared.context import Context
 from shared.errors import InvalidPartNumber, InvalidRequest, SlowDown
+from shared.host.contract import TakesLonger
 from shared.meta import uploads
 from shared.meta.objects import Found
 from shared.meta.uploads import PartInfo
@@ -18,7 +19,7 @@ from shared.views import checksum_headers, find_version, object_headers, wants_c
 READ_ATTEMPTS = 3
 
 
-@s3("GetObject", allow=by_version("s3:GetObject", "s3:GetObjectVersion"))
+@s3("GetObject", allow=by_version("s3:GetObject", "s3:GetObjectVersion"), lane="now")
 def get_object(ctx: Context) -> Reply:
     """Stream an object version to the client.
 
@@ -45,13 +46,15 @@ def _with_body(ctx: Context, found: Found) -> Reply:
             raise BlobCorrupt(f"version {found.version_id} has {len(found.data)} bytes in its row, not {found.size}")
         reply.body = bytes(found.data) if span is None else bytes(found.data[span.first:span.last + 1])
     elif found.size:
+        if found.body_id is not None and not ctx.request.may_wait:      # up to 10,000 rows say where its bytes are
+            raise TakesLonger
         first, last = (span.first, span.last) if span else (0, found.size - 1)
         reply.body = cast(BinaryIO, ctx.services.store.open(found, first, last))
         reply.length = last + 1 - first
     return reply
 
 
-@s3("HeadObject", allow=by_version("s3:GetObject", "s3:GetObjectVersion"))
+@s3("HeadObject", allow=by_version("s3:GetObject", "s3:GetObjectVersion"), lane="now")
 def head_object(ctx: Context) -> Reply:
     """Describe an object version as GetObject would, without its bytes. Raises as get_object does.
 

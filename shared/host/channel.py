@@ -11,7 +11,7 @@ from typing import Any
 from waitress.channel import ClientDisconnected, HTTPChannel
 
 from shared.errors import IncompleteBody, InternalError, RequestTimeout
-from shared.host.contract import Admission, Lane, Refusal
+from shared.host.contract import Admission, Lane, Refusal, TakesLonger
 from shared.host.gate import Gate
 from shared.host.outbox import BLOCK_BYTES, BodyFailed, BytesBuffer, FileBuffer
 from shared.host.parser import S3Parser
@@ -140,11 +140,13 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
         self.requests.append(parser)
         if len(self.requests) > 1:
             return
-        if parser.lane == "now" and alone and not self.total_outbufs_len:
+        if parser.lane == "now" and alone and parser.intake is None and not self.total_outbufs_len:
+            assert parser.request is not None
+            parser.request.may_wait = False
             self.service()
             self.handle_write()
         else:
-            self.server.add_task(self)
+            self._answer_next()
 
     def _ask_gate(self) -> None:
         """Replies stay in order: the gate is asked when every earlier request is answered."""
@@ -176,6 +178,14 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
             if parser.completed:
                 self._enqueue(parser)
             self._consume(held)
+
+    def send_continue(self) -> None:
+        """Ask for the body. As waitress does it, but without a word to the request: the client may be gone, and the request with it."""
+        payload = b"HTTP/1.1 100 Continue\r\n\r\n"
+        with self.outbuf_lock:
+            self.outbufs[-1].append(payload)
+            self.total_outbufs_len += len(payload)
+            self._flush_some()
 
     def go_on(self) -> None:
         """Use what was held back while requests were waiting."""
@@ -279,7 +289,13 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
         """Answer the first of ``requests``."""
         parser = self.requests[0]
         self.must_linger = parser.close_after
-        keeps = self._answer(parser)
+        try:
+            keeps = self._answer(parser)
+        except TakesLonger:
+            assert parser.request is not None
+            parser.request.may_wait = True
+            self.server.add_task(self)
+            return
         self.last_activity = time.monotonic()
         with self.requests_lock:
             if keeps:
@@ -304,12 +320,14 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
         task = (self.error_task_class if parser.error else self.task_class)(self, parser)
         try:
             task.service()
+        except TakesLonger:
+            raise
         except ClientDisconnected:
             return False
         except Exception:
             log.exception("cannot answer %s", parser.path)
             if not task.wrote_header and parser.error is None:
-                parser.error = InternalError()
+                parser.error, parser.connection_close = InternalError(), True
                 self._answer(parser)
             return False
         return not task.close_on_finish

@@ -16,6 +16,10 @@ Lane = Literal["now", "fast", "write", "slow"]
 reads; ``write``: short writes, which wait for the disk; ``slow``: whatever takes long."""
 
 
+class TakesLonger(Exception):
+    """Raised by ``respond`` in the lane ``now``, before anything was done: what is asked takes longer than it seemed."""
+
+
 class Sink(Protocol):
     """Where an admitted body goes. Both methods are called in the I/O thread: they must not wait for anything but a local disk."""
 
@@ -89,7 +93,8 @@ class Application(Protocol):
     def respond(self, request: Request, admission: Admission | None, body: Body, /) -> Reply:
         """Answer a request whose body is here. Owns ``body.sink`` from now on: commits or discards it.
 
-        Worker thread, or the I/O thread for the lane ``now``.
+        Worker thread; or the I/O thread for the lane ``now``, with ``request.may_wait`` False. There it may raise TakesLonger, and is
+        called again in a worker thread.
         """
 
     def lane(self, request: Request, /) -> Lane:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 from waitress.task import ThreadedTaskDispatcher
@@ -35,7 +36,9 @@ def _yielding(target: Any) -> Any:
 
     def run(thread_no: int) -> None:
         if sys.platform == "linux":     # only there a priority belongs to a thread and not to its process
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SLOW_NICENESS)
+            thread = threading.get_native_id()
+            with suppress(OSError):     # a sandbox may forbid it
+                os.setpriority(os.PRIO_PROCESS, thread, max(SLOW_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
         target(thread_no)
 
     return run

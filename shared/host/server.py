@@ -92,7 +92,7 @@ class Server:
         self.fixed_headers = FixedHeaders(IDENT)
         self.stopping = False
         self._deadline_s = float("inf")
-        self._woken = False
+        self._woken = self._closed = False
         self._thread_id = 0
         self._finished = threading.Event()
         self._drained = False
@@ -161,7 +161,7 @@ class Server:
 
     def wake(self) -> None:
         """Have the loop look again. From any thread or signal handler."""
-        if not self._woken:
+        if not (self._woken or self._closed):
             self._woken = True
             try:
                 self._trigger._physical_pull()
@@ -178,9 +178,14 @@ class Server:
                 log.exception("the I/O thread failed")
 
         with self._trigger.lock:
-            self._trigger.thunks.append(guarded)
-        self._woken = False  # a wake that is under way may be past the calls it was for
-        self.wake()
+            closed = self._closed
+            if not closed:
+                self._trigger.thunks.append(guarded)
+        if closed:  # a decision that took longer than the server lived: its sink must still be discarded
+            guarded()
+        else:
+            self._woken = False  # a wake that is under way may be past the calls it was for
+            self.wake()
 
     def _channels(self) -> list[S3Channel]:
         return [item for item in self.map.values() if isinstance(item, S3Channel)]
@@ -212,6 +217,7 @@ class Server:
         self.lanes.shutdown(timeout_s=5.0 if not self._drained else 1.0)
         with self._trigger.lock:
             calls, self._trigger.thunks = self._trigger.thunks, []
+            self._closed = True
         for call in calls:  # admissions that came too late discard their sinks
             call()
         for listener in self._listeners:

@@ -11,7 +11,7 @@ from waitress.channel import ClientDisconnected
 from waitress.utilities import build_http_date
 
 from shared.errors import InternalError, S3Error
-from shared.host.contract import Application, Body, Refusal
+from shared.host.contract import Application, Body, Refusal, TakesLonger
 from shared.host.outbox import FileBuffer
 from shared.host.parser import S3Parser
 from shared.request import Reply
@@ -58,6 +58,8 @@ class S3Task:
         body = parser.take_body() if error is None else Body(error=error)
         try:
             return app.respond(request, parser.admission, body)
+        except TakesLonger:
+            raise
         except Exception:
             log.exception("the application failed on %s", parser.path)
             if body.sink is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from waitress import wasyncore
 
-_READ = select.POLLIN | select.POLLPRI
+_READ = select.POLLIN  # without POLLPRI: nobody reads urgent bytes, and the poll would come back for one for ever
 
 
 class Watch:

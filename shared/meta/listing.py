@@ -173,11 +173,15 @@ def _hopping(statement: Statement, bucket_id: int, prefix: bytes, delimiter: byt
 
 def _behind(after: bytes, prefix: bytes, delimiter: bytes) -> bytes:
     """The smallest key that may follow ``after``. A marker that is itself a common prefix hides all that it stands for."""
-    if delimiter and after.startswith(prefix):
-        cut = after.find(delimiter, len(prefix))
-        if cut >= 0 and cut + len(delimiter) == len(after):
-            return after_prefix(after)
+    if is_common_prefix(after, prefix, delimiter):
+        return after_prefix(after)
     return after + b"\x00" if after else b""
+
+
+def is_common_prefix(name: bytes, prefix: bytes, delimiter: bytes) -> bool:
+    """Whether a listing of this prefix and delimiter shows ``name`` as a common prefix and not as a key."""
+    cut = name.find(delimiter, len(prefix)) if delimiter and name.startswith(prefix) else -1
+    return cut >= 0 and cut + len(delimiter) == len(name)
 
 
 def _page(fetch: Fetch, hop: Hop, prefix: bytes, delimiter: bytes, *, start: Position, limit: int) -> Page:

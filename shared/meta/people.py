@@ -44,6 +44,14 @@ def root() -> PrincipalInfo | None:
     return _principal(Principal.select(*_PRINCIPAL).where(Principal.is_root == True))  # noqa: E712 - a query, not a comparison
 
 
+def installation_id() -> str | None:
+    """What tells this database from every other: root's canonical id. None before the first start; asks no more of the schema than that."""
+    if not Principal.table_exists():
+        return None
+    row = Principal.select(Principal.canonical_id).where(Principal.is_root == True).tuples().first()  # noqa: E712 - a query
+    return row[0] if row else None
+
+
 def _principal(query: Any) -> PrincipalInfo | None:
     row = query.tuples().first()
     return PrincipalInfo(row[0], row[1], row[2], bool(row[3])) if row else None

@@ -48,3 +48,28 @@ def test_a_lost_master_key_is_said_at_start(tmp_path):
     access_key, secret = app.reset_root(settings(tmp_path))
     assert access_key.startswith("AKIA") and secret
     assert app.prepare(settings(tmp_path)) is None
+
+
+def test_a_failed_start_binds_the_data_folder_to_nothing(tmp_path):
+    app.prepare(settings(tmp_path / "a"))
+    with pytest.raises(KeyUnusable):
+        app.prepare(settings(tmp_path / "b", database_url=f"sqlite://{tmp_path}/a/maxiofs.db"))
+    assert app.prepare(settings(tmp_path / "b"))
+
+
+def test_given_root_credentials_do_not_overwrite_those_of_another_installation(tmp_path):
+    """An empty data folder (not mounted, mistyped) with the database of an installation whose secrets it cannot open."""
+    app.prepare(settings(tmp_path / "a"))
+    given = {"root_access_key": "AKIAEXAMPLEEXAMPLE12", "root_secret_key": "s" * 40}
+    with pytest.raises(KeyUnusable):
+        app.prepare(settings(tmp_path / "b", database_url=f"sqlite://{tmp_path}/a/maxiofs.db", **given))
+    assert app.prepare(settings(tmp_path / "a")) is None
+
+
+def test_a_foreign_database_is_not_migrated(tmp_path):
+    app.prepare(settings(tmp_path / "data"))
+    database.dispose()
+    with pytest.raises(app.WrongInstallation):
+        app.prepare(settings(tmp_path / "data", database_url=f"sqlite://{tmp_path}/typo.db"))
+    with database.session():
+        assert not database.db.obj.get_tables()

@@ -362,6 +362,18 @@ def test_list_uploads_with_prefix_and_delimiter_in_pages(s3, bucket):
     assert [one["Key"] for one in s3.list_multipart_uploads(Bucket=bucket, KeyMarker="a")["Uploads"]] == ["a/1", "a/2", "b/x", "c"]
 
 
+def test_a_key_marker_that_ends_in_the_delimiter_hides_only_what_the_listing_shows_as_one_prefix(s3, bucket):
+    for key in ("a/b/1", "a/b/2", "a/c", "a/d/x"):
+        begin(s3, bucket, key)
+    page = s3.list_multipart_uploads(Bucket=bucket, Prefix="a/", Delimiter="/", KeyMarker="a/")
+    assert [one["Key"] for one in page["Uploads"]] == ["a/c"]
+    assert [one["Prefix"] for one in page["CommonPrefixes"]] == ["a/b/", "a/d/"]
+    page = s3.list_multipart_uploads(Bucket=bucket, Prefix="a/b/", Delimiter="/", KeyMarker="a/")
+    assert [one["Key"] for one in page["Uploads"]] == ["a/b/1", "a/b/2"]
+    page = s3.list_multipart_uploads(Bucket=bucket, Prefix="a/", Delimiter="/", KeyMarker="a/b/")
+    assert ([one["Key"] for one in page["Uploads"]], page["CommonPrefixes"]) == (["a/c"], [{"Prefix": "a/d/"}])
+
+
 def test_list_uploads_with_encoding_type_url(raw: Raw, s3, bucket):
     assert raw("POST", f"/{bucket}/a%20b/%01%C3%BC?uploads").status == 200  # boto3 cannot parse a reply that names \x01
     answer = raw("GET", f"/{bucket}?uploads&encoding-type=url")

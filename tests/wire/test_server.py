@@ -128,6 +128,22 @@ def test_short_reads_are_answered_by_the_io_thread_when_they_are_alone(server):
     assert client.reply().json["thread"] != "io"
 
 
+def test_what_takes_longer_than_it_seemed_goes_to_a_worker(server):
+    client = server.connect()
+    for _ in range(3):
+        assert client.ask(GET.format("/longer")).body.startswith(b"fast-")
+    assert client.ask(GET.format("/a")).status == 200
+
+
+def test_an_urgent_byte_does_not_keep_the_io_thread_busy(server):
+    client = server.connect()
+    time.sleep(0.1)
+    before = time.process_time()
+    client.socket.send(b"x", socket.MSG_OOB)
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.2
+
+
 def test_pipelined_requests_wait_until_the_client_takes_the_reply_before_them(start):
     """And no worker waits with them."""
     server = start(fast=1)

@@ -169,3 +169,18 @@ def test_uploads_and_their_decisions_do_not_hold_the_fast_lane(start):
     began = time.perf_counter()
     assert server.connect().ask(GET).status == 200
     assert time.perf_counter() - began < 0.1
+
+
+def test_a_client_that_resets_while_it_is_asked_to_continue(server, caplog):
+    for _ in range(5):
+        server.app.hold_gate.clear()
+        client = server.connect()
+        client.send("PUT /gate-hold HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        assert eventually(lambda: server.app.admitted)
+        server.app.admitted.clear()
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.socket.close()
+        server.app.hold_gate.set()
+        assert eventually(lambda: not server.server._channels())
+    assert server.nothing_staged()
+    assert not [record for record in caplog.records if record.exc_info]

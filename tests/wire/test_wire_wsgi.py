@@ -97,5 +97,6 @@ def test_replies_keep_the_connection_and_their_spelling(console):
 
 def test_failures_outside_the_application_are_json(console):
     client = console.connect()
-    assert client.ask("GET /break HTTP/1.1\nHost: x").json["error"] == "InternalError"
+    answer = client.ask("GET /break HTTP/1.1\nHost: x")
+    assert (answer.json["error"], answer.get("Connection")) == ("InternalError", "close")
     assert console.connect().ask("nonsense").json["error"] == "BadRequest"

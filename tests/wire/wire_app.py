@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from shared.errors import AccessDenied, S3Error
-from shared.host.contract import Admission, Body, Lane, MemorySink, Refusal
+from shared.host.contract import Admission, Body, Lane, MemorySink, Refusal, TakesLonger
 from shared.request import Reply, Request
 
 
@@ -149,6 +149,11 @@ class App:
         facts = {"method": request.method, "target": request.target, "headers": request.headers, "peer": request.peer}
         facts["thread"] = threading.current_thread().name
         return Reply(200, [("Content-Type", "application/json")], json.dumps(facts).encode())
+
+    def get_longer(self, request: Request, query: str) -> Reply:
+        if not request.may_wait:
+            raise TakesLonger
+        return Reply(200, [], threading.current_thread().name.encode())
 
     def get_small(self, request: Request, query: str) -> Reply:
         return Reply(200, [("ETag", '"abc"'), ("x-amz-meta-Foo_bar", "Value")], b"small")
