@@ -63,6 +63,10 @@ class WsgiTask(WSGITask):  # type: ignore[misc]
         environ["CONTENT_LENGTH"] = str(len(body.data))
         return environ
 
+    def write(self, data: bytes) -> None:
+        """Headers and body; of a reply to HEAD the headers, whatever the application gives."""
+        super().write(b"" if self.request.request.method == "HEAD" else data)
+
     def build_response_header(self) -> bytes:
         names = {name.lower(): name for name, _ in self.response_headers}
         if self.channel.server.stopping or self.request.connection_close:

@@ -100,3 +100,16 @@ def test_failures_outside_the_application_are_json(console):
     answer = client.ask("GET /break HTTP/1.1\nHost: x")
     assert (answer.json["error"], answer.get("Connection")) == ("InternalError", "close")
     assert console.connect().ask("nonsense").json["error"] == "BadRequest"
+
+
+def test_a_reply_to_head_has_no_body_whatever_the_application_gives(start):
+    def careless(environ, start_response):
+        start_response("200 OK", [("Content-Length", "5")])
+        return [b"bytes"]
+
+    client = start(WsgiApplication(careless)).connect()
+    for _ in range(2):
+        client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = client.reply(head=True)
+        assert (answer.status, answer.get("Content-Length")) == (200, "5")
+    assert client.ask("GET / HTTP/1.1\nHost: x").body == b"bytes"
