@@ -243,6 +243,7 @@ class Client:
 class Answer:
     def __init__(self, text: str) -> None:
         line, *rest = text.split("\r\n")
+        assert line.startswith("HTTP/1."), f"not a reply, but {text!r}"
         self.status = int(line.split(" ")[1])
         self.headers = [tuple(pair.split(": ", 1)) for pair in rest]
         self.body = b""
