@@ -1,0 +1,71 @@
+"""The actions and condition keys that requests can have: for warnings, nothing is decided by them.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+from shared.auth.policy.patterns import Glob
+
+On = Literal["object", "bucket", "service"]
+
+OBJECT = frozenset({
+    "AbortMultipartUpload", "BypassGovernanceRetention", "DeleteObject", "DeleteObjectTagging", "DeleteObjectVersion",
+    "DeleteObjectVersionTagging", "GetObject", "GetObjectAcl", "GetObjectAttributes", "GetObjectLegalHold", "GetObjectRetention",
+    "GetObjectTagging", "GetObjectTorrent", "GetObjectVersion", "GetObjectVersionAcl", "GetObjectVersionAttributes",
+    "GetObjectVersionForReplication", "GetObjectVersionTagging", "GetObjectVersionTorrent", "InitiateReplication",
+    "ListMultipartUploadParts", "ObjectOwnerOverrideToBucketOwner", "PutObject", "PutObjectAcl", "PutObjectLegalHold",
+    "PutObjectRetention", "PutObjectTagging", "PutObjectVersionAcl", "PutObjectVersionTagging", "ReplicateDelete", "ReplicateObject",
+    "ReplicateTags", "RestoreObject", "UpdateObjectEncryption",
+})
+BUCKET = frozenset({
+    "CreateBucket", "CreateBucketMetadataTableConfiguration", "DeleteBucket", "DeleteBucketMetadataTableConfiguration",
+    "DeleteBucketPolicy", "DeleteBucketWebsite", "GetAccelerateConfiguration", "GetAnalyticsConfiguration", "GetBucketAbac",
+    "GetBucketAcl", "GetBucketCORS", "GetBucketLocation", "GetBucketLogging", "GetBucketMetadataTableConfiguration",
+    "GetBucketNotification", "GetBucketObjectLockConfiguration", "GetBucketOwnershipControls", "GetBucketPolicy", "GetBucketPolicyStatus",
+    "GetBucketPublicAccessBlock", "GetBucketRequestPayment", "GetBucketTagging", "GetBucketVersioning", "GetBucketWebsite",
+    "GetEncryptionConfiguration", "GetIntelligentTieringConfiguration", "GetInventoryConfiguration", "GetLifecycleConfiguration",
+    "GetMetricsConfiguration", "GetReplicationConfiguration", "ListBucket", "ListBucketMultipartUploads", "ListBucketVersions",
+    "ListTagsForResource", "PutAccelerateConfiguration", "PutAnalyticsConfiguration", "PutBucketAbac", "PutBucketAcl", "PutBucketCORS",
+    "PutBucketLogging", "PutBucketNotification", "PutBucketObjectLockConfiguration", "PutBucketOwnershipControls", "PutBucketPolicy",
+    "PutBucketPublicAccessBlock", "PutBucketRequestPayment", "PutBucketTagging", "PutBucketVersioning", "PutBucketWebsite",
+    "PutEncryptionConfiguration", "PutIntelligentTieringConfiguration", "PutInventoryConfiguration", "PutLifecycleConfiguration",
+    "PutMetricsConfiguration", "PutReplicationConfiguration", "TagResource", "UntagResource",
+})
+SERVICE = frozenset({"GetAccountPublicAccessBlock", "ListAllMyBuckets", "PutAccountPublicAccessBlock"})
+
+_ON: dict[str, On] = {
+    **{f"s3:{name}".lower(): "object" for name in OBJECT},
+    **{f"s3:{name}".lower(): "bucket" for name in BUCKET},
+    **{f"s3:{name}".lower(): "service" for name in SERVICE},
+}
+
+# In lower case, as shared.condition_keys answers them; a key that is not built yet is warned of, because no request has it.
+KEYS = frozenset({
+    "aws:currenttime", "aws:epochtime", "aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:referer",
+    "aws:securetransport", "aws:sourceip", "aws:useragent", "aws:userid", "aws:username", "maxiofs:bucketowner", "s3:authtype",
+    "s3:delimiter", "s3:max-keys", "s3:prefix", "s3:requestobjecttagkeys", "s3:resourceaccount", "s3:signatureversion", "s3:versionid",
+    "s3:x-amz-copy-source",
+})
+_PREFIXES = ("s3:existingobjecttag/", "s3:requestobjecttag/", "s3:x-amz-")
+
+
+@lru_cache(maxsize=1024)
+def known(pattern: Glob) -> frozenset[On] | None:
+    """What the actions that a lower-case pattern matches work on; None when it can match none.
+
+    The actions of the admin API are all taken as known: a pattern that can begin with ``admin:`` works on the "service".
+    """
+    found: set[On] = {on for action, on in _ON.items() if pattern.matches(action)}
+    if pattern.head.startswith("admin:") or ("admin:".startswith(pattern.head) and not pattern.exact):
+        found.add("service")
+    return frozenset(found) or None
+
+
+def is_known_key(key: str) -> bool:
+    """Whether requests can have this condition key, in any case."""
+    key = key.lower()
+    return key in KEYS or key.startswith(_PREFIXES)
