@@ -29,6 +29,9 @@ from peewee import (
 db = DatabaseProxy()
 
 COUNTER_SHARDS = 16     # rows that share a bucket's counters, so that writers of one bucket do not queue behind one row
+INSTALLATION = 0         # the tenant id of what belongs to no tenant
+PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")   # bits 1, 2, 4, 8
+ALL_BLOCKED = 15
 NULL_VERSION = "null"   # the version id of everything written while versioning was not enabled
 
 VERSIONING_OFF, VERSIONING_ENABLED, VERSIONING_SUSPENDED = 0, 1, 2
@@ -51,32 +54,61 @@ class Change(Table):
 
 
 class Principal(Table):
-    """Who may sign requests. ``canonical_id`` is the 64-digit id that S3 replies show as owner."""
+    """A user. ``canonical_id`` is the 64-digit id that S3 replies show as owner; names are unique over the whole installation.
+
+    ``tenant_id`` is INSTALLATION for those who belong to no tenant; ``email`` is in lower case.
+    """
 
     canonical_id = TextField(unique=True)
     name = TextField(unique=True)
     is_root = BooleanField(default=False)
     created_ms = BigIntegerField()
+    tenant_id = BigIntegerField(default=INSTALLATION, index=True)
+    display_name = TextField(default="")
+    email = TextField(null=True, unique=True)
+    is_active = BooleanField(default=True)
+    revision = BigIntegerField(default=1)
 
 
 class AccessKey(Table):
-    """A key pair. The secret is sealed under the installation's master key with the access key id as context."""
+    """A key pair. The secret is sealed under the installation's master key with the access key id as context.
+
+    ``scope`` (JSON, see shared/auth/scopes.py) narrows what its principal may do. ``last_used_ms`` is written in batches.
+    """
 
     id = TextField(primary_key=True)
     principal_id = IntegerField(index=True)
     sealed_secret = BlobField()
     is_active = BooleanField(default=True)
     created_ms = BigIntegerField()
+    name = TextField(default="")
+    expires_ms = BigIntegerField(null=True)
+    last_used_ms = BigIntegerField(null=True)
+    scope = TextField(null=True)
 
 
 class Bucket(Table):
-    """A bucket. Names are unique over the whole installation. An id is the value of ``change`` at creation: never used again."""
+    """A bucket. Names are unique over the whole installation. An id is the value of ``change`` at creation: never used again.
+
+    ``policy`` is the JSON text as it was put, ``acl`` and ``tags`` JSON of ours; ``public_access`` holds the four switches of the public
+    access block as bits (PUBLIC_ACCESS), or None where the bucket has no such configuration.
+    """
 
     id = BigIntegerField(primary_key=True)
     name = BlobField(unique=True)
     owner_id = IntegerField()
     created_ms = BigIntegerField()
     versioning = SmallIntegerField(default=VERSIONING_OFF)
+    tenant_id = BigIntegerField(default=INSTALLATION)
+    policy = TextField(null=True)
+    acl = TextField(null=True)
+    ownership = TextField(null=True, default="BucketOwnerEnforced")
+    public_access = SmallIntegerField(null=True, default=ALL_BLOCKED)
+    tags = TextField(null=True)
+    revision = BigIntegerField(default=1)
+
+    class Meta:
+        indexes = ((("tenant_id", "name"), False), (("owner_id", "name"), False))     # ListBuckets pages by either
 
 
 class Counter(Table):
@@ -101,9 +133,9 @@ class Counter(Table):
 class VersionRow(Table):
     """The columns that current objects and noncurrent versions have in common.
 
-    ``etag`` is without quotes. ``headers`` and ``metadata`` are JSON objects: system headers by name, user metadata by lower-case
-    name; each table declares them last, because in SQLite a listing would otherwise read through them to the columns behind. ``checksum``
-    is base64, with ``-parts`` when composite.
+    ``etag`` is without quotes. ``headers``, ``metadata`` and ``tags`` are JSON objects: system headers by name, user metadata by
+    lower-case name; ``acl`` is JSON as for buckets, None where it is private to the owner. Each table declares them last, because in
+    SQLite a listing would otherwise read through them to the columns behind. ``checksum`` is base64, with ``-parts`` when composite.
     """
 
     bucket_id = BigIntegerField()
@@ -129,6 +161,8 @@ class Object(VersionRow):
 
     headers = TextField(null=True)
     metadata = TextField(null=True)
+    tags = TextField(null=True)
+    acl = TextField(null=True)
 
     class Meta:
         primary_key = CompositeKey("bucket_id", "key")
@@ -141,6 +175,8 @@ class Version(VersionRow):
     is_marker = BooleanField(default=False)
     headers = TextField(null=True)
     metadata = TextField(null=True)
+    tags = TextField(null=True)
+    acl = TextField(null=True)
 
     class Meta:
         primary_key = CompositeKey("bucket_id", "key", "seq")
@@ -182,6 +218,8 @@ class Upload(Table):
     metadata = TextField(null=True)
     checksum_algorithm = TextField(null=True)
     checksum_type = TextField(null=True)
+    tags = TextField(null=True)
+    acl = TextField(null=True)
 
     class Meta:
         without_rowid = True
