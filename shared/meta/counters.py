@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import threading
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple
 
 from peewee import fn
@@ -24,12 +25,20 @@ class Totals(NamedTuple):
 
 @dataclass
 class Delta:
-    """What a change added to a bucket's counters (see Totals); negative for what it took away."""
+    """What a change added to a bucket's counters (see Totals); negative for what it took away.
+
+    ``markers`` are the delete markers among ``versions``: no counter of a bucket, but they take nothing of a tenant's quota.
+    """
 
     objects: int = 0
     versions: int = 0
     bytes: int = 0
     upload_bytes: int = 0
+    markers: int = 0
+
+    def __add__(self, other: Delta) -> Delta:
+        """Both changes as one."""
+        return Delta(*map(operator.add, astuple(self), astuple(other)))
 
 
 _add = Statement(

@@ -12,12 +12,12 @@ from peewee import EXCLUDED
 
 from shared.meta.content import release_blob, release_body
 from shared.meta.counters import Delta
-from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Object, Version
+from shared.meta.models import INSTALLATION, NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Object, Version
 from shared.meta.statement import P, Statement
 
 SHARED_COLUMNS = (
     "bucket_id", "key", "seq", "version_id", "mtime_ms", "size", "etag", "owner_id", "storage_class", "headers", "metadata",
-    "checksum_algorithm", "checksum", "parts_count", "blob_id", "wrapped_key", "key_version", "body_id",
+    "checksum_algorithm", "checksum", "parts_count", "blob_id", "wrapped_key", "key_version", "body_id", "tags", "acl",
 )
 
 
@@ -85,6 +85,7 @@ class Key:
     key: bytes
     versioning: int
     now_ms: int
+    tenant_id: int = INSTALLATION
 
     @property
     def _where(self) -> dict[str, Any]:
@@ -149,6 +150,7 @@ class Key:
             _drop_current(self.connection, **self._where)
         _mark(self.connection, **self._where, seq=seq, version_id=version_id, mtime_ms=self.now_ms, owner_id=owner_id)
         delta.versions += 1
+        delta.markers += 1
         return delta
 
     def remove_current(self, current: Stored) -> Delta:
@@ -179,6 +181,7 @@ class Key:
         _drop_version(self.connection, **self._where, seq=stored.seq)
         self._release(stored, delta)
         delta.versions -= 1
+        delta.markers -= bool(stored.is_marker)
 
     def _release(self, stored: Stored, delta: Delta) -> None:
         delta.bytes -= stored.size

@@ -14,14 +14,14 @@ from peewee import JOIN
 
 from shared.clock import now_ms
 from shared.errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error
-from shared.meta import content, counters
+from shared.meta import content, quotas, shares
 from shared.meta.content import Located, NewBlob
 from shared.meta.counters import Delta
 from shared.meta.database import connection, repeated, transaction
 from shared.meta.group import durably
 from shared.meta.history import SHARED_COLUMNS, Key, Stored
 from shared.meta.locks import lock_key
-from shared.meta.models import NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Blob, Bucket, Object, Version
+from shared.meta.models import INSTALLATION, NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Blob, Bucket, Object, Version
 from shared.meta.statement import P, Statement
 
 Condition = Callable[[str | None], None]    # raises unless the current ETag (None: there is no current object) will do
@@ -32,7 +32,10 @@ class SourceGone(Exception):
 
 
 class Found(NamedTuple):
-    """One version as a reader needs it. ``data``, ``codec``, ``algorithm`` and ``chunk`` are those of its whole blob, when it has one."""
+    """One version as a reader needs it. ``data``, ``codec``, ``algorithm`` and ``chunk`` are those of its whole blob, when it has one.
+
+    ``headers_json`` to ``acl_json`` are JSON as the columns hold it.
+    """
 
     seq: int
     version_id: str
@@ -50,6 +53,8 @@ class Found(NamedTuple):
     wrapped_key: bytes | None
     key_version: int | None
     body_id: bytes | None
+    tags_json: str | None
+    acl_json: str | None
     is_marker: bool
     is_current: bool
     data: bytes | None = None
@@ -94,7 +99,8 @@ class Found(NamedTuple):
 class NewVersion:
     """What is to be written under a key.
 
-    Its content is one of: a new blob, a shared blob, a body (its parts in place, or to be shared), or nothing.
+    Its content is one of: a new blob, a shared blob, a body (its parts in place, or to be shared), or nothing. ``tags`` and ``acl`` are
+    JSON as the columns hold it.
     """
 
     key: bytes
@@ -113,6 +119,8 @@ class NewVersion:
     shared_body: bytes | None = None
     wrapped_key: bytes | None = None
     key_version: int | None = None
+    tags: str | None = None
+    acl: str | None = None
 
 
 class Written(NamedTuple):
@@ -179,7 +187,7 @@ def find(bucket_id: int, key: bytes, version_id: str | None = None, *, versioned
     return Found(*row) if row else None
 
 
-_versioning = Statement(lambda: Bucket.select(Bucket.versioning).where(Bucket.id == P("bucket_id")))
+_versioning = Statement(lambda: Bucket.select(Bucket.versioning, Bucket.tenant_id).where(Bucket.id == P("bucket_id")))
 
 
 def open_key(conn: Any, bucket_id: int, key: bytes, bucket_name: str = "") -> Key:
@@ -188,7 +196,7 @@ def open_key(conn: Any, bucket_id: int, key: bytes, bucket_name: str = "") -> Ke
     row = _versioning(conn, bucket_id=bucket_id).fetchone()
     if row is None:
         raise NoSuchBucket(BucketName=bucket_name)
-    return Key(conn, bucket_id, key, row[0], now_ms())
+    return Key(conn, bucket_id, key, row[0], now_ms(), row[1])
 
 
 @repeated
@@ -196,13 +204,13 @@ def put(bucket_id: int, new: NewVersion, condition: Condition | None = None) -> 
     """Make ``new`` the current version of its key, in one transaction.
 
     ``condition`` is called with the current ETag inside it, so conditional writes are atomic. Raises NoSuchBucket, what ``condition``
-    raises, and SourceGone when content to be shared has gone.
+    raises, QuotaExceeded, and SourceGone when content to be shared has gone.
     """
     return durably(lambda conn: put_open(open_key(conn, bucket_id, new.key), new, condition))
 
 
-def put_open(key: Key, new: NewVersion, condition: Condition | None) -> Written:
-    """The part of ``put`` that follows once the key is taken."""
+def put_open(key: Key, new: NewVersion, condition: Condition | None, upload_bytes: int = 0) -> Written:
+    """The part of ``put`` that follows once the key is taken. ``upload_bytes`` of parts become this version: they are not spent again."""
     current = key.current()
     if condition:
         condition(current.etag if current else None)
@@ -217,11 +225,12 @@ def put_open(key: Key, new: NewVersion, condition: Condition | None) -> Written:
             "storage_class": new.storage_class, "headers": _json(new.headers), "metadata": _json(new.metadata),
             "checksum_algorithm": new.checksum_algorithm, "checksum": new.checksum, "parts_count": new.parts_count,
             "blob_id": blob.id if blob else new.shared_blob, "wrapped_key": keyed.wrapped_key,
-            "key_version": keyed.key_version, "body_id": new.body_id,
+            "key_version": keyed.key_version, "body_id": new.body_id, "tags": new.tags, "acl": new.acl,
         },
         delta,
     )
-    counters.add(key.connection, key.bucket_id, delta)
+    delta.upload_bytes -= upload_bytes
+    quotas.record(key.connection, key.bucket_id, key.tenant_id, delta)
     return Written(version_id if key.versioning == VERSIONING_ENABLED else None, key.now_ms)
 
 
@@ -239,17 +248,25 @@ def _take_content(key: Key, new: NewVersion) -> None:
 @repeated
 def delete(bucket_id: int, key: bytes, version_id: str | None, owner_id: int, condition: Condition | None = None) -> Deleted:
     """Delete a key (or put a delete marker on it), or one version for good, in one transaction."""
-    return durably(lambda conn: delete_open(open_key(conn, bucket_id, key), version_id, owner_id, condition))
+
+    def work(conn: Any) -> Deleted:
+        opened = open_key(conn, bucket_id, key)
+        result, delta = delete_open(opened, version_id, owner_id, condition)
+        quotas.record(conn, bucket_id, opened.tenant_id, delta)
+        return result
+
+    return durably(work)
 
 
-def delete_open(key: Key, version_id: str | None, owner_id: int, condition: Condition | None) -> Deleted:
-    """The part of ``delete`` that follows once the key is taken."""
+def delete_open(key: Key, version_id: str | None, owner_id: int, condition: Condition | None) -> tuple[Deleted, Delta]:
+    """The part of ``delete`` that follows once the key is taken. What it gives back is for the caller to record."""
     current = key.current()
     if condition:
         condition(current.etag if current else None)
-    result, delta = _delete_version(key, current, version_id) if version_id is not None else _delete_current(key, current, owner_id)
-    counters.add(key.connection, key.bucket_id, delta)
-    return result
+    done = _delete_version(key, current, version_id) if version_id is not None else _delete_current(key, current, owner_id)
+    replaced = NULL_VERSION if key.versioning != VERSIONING_ENABLED else None       # by its delete marker
+    shares.forget_version(key.connection, key.bucket_id, key.key, version_id or replaced)
+    return done
 
 
 class Deletion(NamedTuple):
@@ -281,14 +298,19 @@ def _delete_some(bucket_id: int, wishes: list[Deletion], owner_id: int) -> list[
     with transaction() as conn:
         for wish in wishes:     # all keys first: a writer of one of them may wait for what deleting another one locks
             lock_key(conn, bucket_id, wish.key)
-        return [_try_delete(conn, bucket_id, wish, owner_id) for wish in wishes]
-
-
-def _try_delete(conn: Any, bucket_id: int, wish: Deletion, owner_id: int) -> Deleted | S3Error:
-    try:
-        return delete_open(open_key(conn, bucket_id, wish.key), wish.version_id, owner_id, wish.condition)
-    except (NoSuchBucket, NoSuchKey, PreconditionFailed) as refused:     # all raised before the key was touched
-        return refused
+        outcomes: list[Deleted | S3Error] = []
+        tenant_id, gained = INSTALLATION, Delta()
+        for wish in wishes:
+            try:
+                key = open_key(conn, bucket_id, wish.key)
+                deleted, delta = delete_open(key, wish.version_id, owner_id, wish.condition)
+            except (NoSuchBucket, NoSuchKey, PreconditionFailed) as refused:     # all raised before the key was touched
+                outcomes.append(refused)
+                continue
+            outcomes.append(deleted)
+            tenant_id, gained = key.tenant_id, gained + delta
+        quotas.record(conn, bucket_id, tenant_id, gained)       # once, and last: who holds its rows must not wait for another key's
+        return outcomes
 
 
 def _delete_version(key: Key, current: Stored | None, version_id: str) -> tuple[Deleted, Delta]:

@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 
 from shared.clock import now_ms
 from shared.errors import InvalidPartNumber, NoSuchBucket, NoSuchUpload
-from shared.meta import content, counters, locks, objects
+from shared.meta import content, locks, objects, quotas
 from shared.meta.content import Located, NewBlob
 from shared.meta.counters import Delta
 from shared.meta.database import is_sqlite, repeated, transaction
-from shared.meta.models import Bucket, FinishedUpload, Part, Upload
+from shared.meta.models import INSTALLATION, Bucket, FinishedUpload, Part, Upload
 from shared.meta.objects import Condition, NewVersion, Written, open_key
+from shared.meta.statement import P, Statement
 
 
 class UploadInfo(NamedTuple):
-    """A multipart upload under way."""
+    """A multipart upload under way. ``tags`` and ``acl`` are those the object will have, as JSON."""
 
     id: bytes
     bucket_id: int
@@ -29,6 +30,8 @@ class UploadInfo(NamedTuple):
     metadata: dict[str, str]
     checksum_algorithm: str | None
     checksum_type: str | None
+    tags: str | None = None
+    acl: str | None = None
 
 
 class PartInfo(NamedTuple):
@@ -62,7 +65,10 @@ class Finished(NamedTuple):
 
 _UPLOAD = (
     Upload.id, Upload.bucket_id, Upload.key, Upload.owner_id, Upload.initiated_ms, Upload.storage_class, Upload.headers, Upload.metadata,
-    Upload.checksum_algorithm, Upload.checksum_type,
+    Upload.checksum_algorithm, Upload.checksum_type, Upload.tags, Upload.acl,
+)
+_tenant = Statement(
+    lambda: Bucket.select(Bucket.tenant_id).join(Upload, on=Upload.bucket_id == Bucket.id).where(Upload.id == P("upload_id"))
 )
 _PART = (Part.number, Part.size, Part.etag, Part.mtime_ms, Part.checksum_algorithm, Part.checksum, Part.start)
 
@@ -90,10 +96,10 @@ def _find(query: Any) -> UploadInfo:
 
 
 def _info(row: Any) -> UploadInfo:
-    upload_id, bucket_id, key, owner_id, initiated_ms, storage_class, headers, metadata, algorithm, kind = row
+    upload_id, bucket_id, key, owner_id, initiated_ms, storage_class, headers, metadata, algorithm, kind, tags, acl = row
     return UploadInfo(
         bytes(upload_id), bucket_id, bytes(key), owner_id, initiated_ms, storage_class, json.loads(headers or "{}"),
-        json.loads(metadata or "{}"), algorithm, kind,
+        json.loads(metadata or "{}"), algorithm, kind, tags, acl,
     )
 
 
@@ -103,10 +109,21 @@ def _take(conn: Any, upload_id: bytes, exclusive: bool) -> UploadInfo:
     return _find(Upload.select(*_UPLOAD).where(Upload.id == upload_id))
 
 
+def _tenant_of(conn: Any, upload_id: bytes) -> int | None:
+    """The tenant whose bucket an upload is in; the bucket stays as it is, and stays its, until the end of the transaction.
+
+    None when the bucket is gone: then nobody's usage has these bytes. To be called first: a bucket is locked before what is in it.
+    """
+    locks.lock_bucket_of_upload(conn, upload_id)
+    row = _tenant(conn, upload_id=upload_id).fetchone()
+    return row[0] if row else None
+
+
 def put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, shared: Iterable[Located] = ()) -> None:
     """Add a part, or replace the one with its number. Its bytes are a new blob, or stretches of blobs shared with other objects.
 
-    Raises NoSuchUpload when the upload was completed or aborted meanwhile, objects.SourceGone when shared bytes have gone.
+    Raises NoSuchUpload when the upload was completed or aborted meanwhile, or its bucket deleted, QuotaExceeded, and objects.SourceGone
+    when shared bytes have gone.
     """
     _put_part(upload_id, part, new_blob, list(shared))
 
@@ -114,6 +131,9 @@ def put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, shared:
 @repeated
 def _put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, stretches: list[Located]) -> None:
     with transaction() as conn:
+        tenant_id = _tenant_of(conn, upload_id)
+        if tenant_id is None:
+            raise NoSuchUpload
         upload = _take(conn, upload_id, exclusive=False)
         locks.lock_upload(conn, upload_id, part.number)
         if new_blob:
@@ -126,7 +146,8 @@ def _put_part(upload_id: bytes, part: PartInfo, new_blob: NewBlob | None, stretc
             content.release_body(upload_id, part.mtime_ms, [part.number])
         Part.insert(body_id=upload_id, **part._asdict()).execute()
         content.add_segments(upload_id, part.number, stretches)
-        counters.add(conn, upload.bucket_id, Delta(upload_bytes=part.size - (older[0] if older else 0)))
+        delta = Delta(upload_bytes=part.size - (older[0] if older else 0))
+        quotas.record(conn, upload.bucket_id, tenant_id, delta)
 
 
 def parts(upload_id: bytes, after: int = 0, limit: int = 10_001) -> list[PartInfo]:
@@ -158,7 +179,7 @@ def complete(
 
     ``parts_digest`` identifies the request: an upload that is gone is answered again only to the same part list.
     ``assemble`` chooses and checks the parts, ``reply`` builds what is answered and kept; both are called inside the transaction.
-    Raises NoSuchUpload, and what ``assemble`` and ``condition`` raise.
+    Raises NoSuchUpload, QuotaExceeded, and what ``assemble`` and ``condition`` raise.
     """
     with transaction() as conn:
         target = open_key(conn, bucket_id, key)
@@ -171,9 +192,8 @@ def complete(
         stored = parts(upload_id)
         assembly = assemble(upload, stored)
         _keep_parts(conn, upload_id, stored, assembly, target.now_ms)
-        written = objects.put_open(target, _version_of(upload, assembly), condition)
-        counters.add(conn, bucket_id, Delta(upload_bytes=-sum(part.size for part in stored)))
         Upload.delete().where(Upload.id == upload_id).execute()
+        written = objects.put_open(target, _version_of(upload, assembly), condition, sum(part.size for part in stored))
         answer = reply(assembly, written)
         FinishedUpload.insert(
             id=upload_id, bucket_id=bucket_id, key=key, parts_digest=parts_digest, reply=json.dumps(answer), finished_ms=target.now_ms
@@ -185,7 +205,7 @@ def _version_of(upload: UploadInfo, assembly: Assembly) -> NewVersion:
     return NewVersion(
         key=upload.key, size=assembly.size, etag=assembly.etag, owner_id=upload.owner_id, headers=upload.headers, metadata=upload.metadata,
         storage_class=upload.storage_class, checksum_algorithm=assembly.checksum_algorithm, checksum=assembly.checksum,
-        parts_count=len(assembly.numbers), body_id=upload.id,
+        parts_count=len(assembly.numbers), body_id=upload.id, tags=upload.tags, acl=upload.acl,
     )
 
 
@@ -221,11 +241,12 @@ def _finished_before(upload_id: bytes, bucket_id: int, key: bytes, parts_digest:
 def abort(upload_id: bytes) -> None:
     """Drop an upload with all its parts, in one transaction. Raises NoSuchUpload when it was completed or aborted before."""
     with transaction() as conn:
+        tenant_id = _tenant_of(conn, upload_id)
         upload = _take(conn, upload_id, exclusive=True)
         freed = sum(part.size for part in parts(upload_id))
         content.release_body(upload_id, now_ms())
         Upload.delete().where(Upload.id == upload_id).execute()
-        counters.add(conn, upload.bucket_id, Delta(upload_bytes=-freed))
+        quotas.record(conn, upload.bucket_id, INSTALLATION if tenant_id is None else tenant_id, Delta(upload_bytes=-freed))
 
 
 def page(bucket_id: int, lower: bytes, upper: bytes | None, after: tuple[bytes, bytes] | None, limit: int) -> list[UploadInfo]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.meta import buckets, database, models
+from shared.meta import buckets, database, models, tables
 from shared.meta.buckets import BucketInfo
 from tests.engines import PostgresServer, postgres_server
 
@@ -29,8 +29,9 @@ class Opened:
     def empty(self) -> None:
         """Remove every row, for tests that need many fresh starts."""
         with database.transaction():
-            for table in models.ALL:
+            for table in tables.ALL:
                 table.delete().execute()
+            models.db.execute_sql("DELETE FROM search_words")
             models.Change.insert(id=1, value=0).execute()
 
 
