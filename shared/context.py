@@ -42,6 +42,10 @@ class Context:
     params: dict[str, Any] = field(default_factory=dict)
     body: Body | None = None
     notes: Headers = field(default_factory=list)
+    reason: str | None = None       # why it was refused: for the access log and for administrators, never for the client
+    judge_again: bool = False       # a policy depends on what the body says, which is not here yet
+    judged: dict[tuple[int, bytes], int | None] = field(default_factory=dict)   # (bucket id, key) → seq that permissions depended on
+    failed_keys: dict[str, str] = field(default_factory=dict)       # of a batch that succeeded: key → error code, for the audit log
     now_ms: int = field(default_factory=now_ms)
 
     @property
@@ -58,6 +62,16 @@ class Context:
 
     @property
     def owner_id(self) -> int:
-        """The principal who will own what this request creates."""
+        """The principal who will own what this request creates: of an object, the bucket's owner where ACLs are off, and for nobody."""
+        bucket = self.bucket_found
+        if bucket is not None and (self.caller is None or self._is_the_buckets(bucket)):
+            return bucket.owner_id
         assert self.caller is not None
         return self.caller.id
+
+    def _is_the_buckets(self, bucket: BucketInfo) -> bool:
+        if self.function is not None and self.function.name == "CreateBucket":     # and the bucket is somebody else's
+            return False
+        if bucket.ownership == "BucketOwnerPreferred":
+            return self.headers.get("x-amz-acl") == "bucket-owner-full-control"
+        return bucket.ownership == "BucketOwnerEnforced"

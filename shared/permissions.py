@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from shared.auth.engine import decide
+from shared.auth.engine import ANYONE, ENFORCED, Decision, decide
+from shared.condition_keys import Asked, Named, Seen
 from shared.context import Context
-from shared.errors import AccessDenied
+from shared.errors import AccessDenied, NoSuchKey, S3Error, SlowDown
+from shared.meta.models import INSTALLATION
+from shared.protocol.copy_source import parse_copy_source
+from shared.registry import Function
+
+Rule = Callable[[Context], Iterable[tuple[str, str]]]
 
 
-def by_version(action: str, on_version: str) -> Callable[[Context], Iterable[tuple[str, str]]]:
+# ---- rules: what operations declare as ``allow`` --------------------------------------------------------------------------------------
+
+
+def by_version(action: str, on_version: str) -> Rule:
     """Ask for ``action``, or for ``on_version`` when the request names a version."""
 
     def wanted(ctx: Context) -> Iterable[tuple[str, str]]:
@@ -18,9 +27,126 @@ def by_version(action: str, on_version: str) -> Callable[[Context], Iterable[tup
     return wanted
 
 
-def all_of(*rules: Callable[[Context], Iterable[tuple[str, str]]]) -> Callable[[Context], Iterable[tuple[str, str]]]:
+def all_of(*rules: Rule) -> Rule:
     """Ask for everything that each of the rules asks for."""
     return lambda ctx: (pair for rule in rules for pair in rule(ctx))
+
+
+def each_key(ctx: Context) -> Iterable[tuple[str, str]]:
+    """Ask for nothing before the body is here: the function asks about each key. Nobody gets that far where nothing can be public."""
+    if ctx.caller is None and ctx.bucket.policy is None and ctx.bucket.ownership == ENFORCED:
+        yield "s3:DeleteObject", ctx.bucket.name
+
+
+def wanted(ctx: Context, function: Function) -> Iterable[tuple[str, str]]:
+    """The (action, resource) pairs that a request needs."""
+    if callable(function.allow):
+        return function.allow(ctx)
+    if function.allow == (ANYONE,):
+        return ((ANYONE, ""),)
+    resource = ctx.target.bucket or "*"
+    if ctx.target.key is not None:
+        resource += "/" + ctx.target.key.decode()
+    return ((action, resource) for action in function.allow)
+
+
+# ---- asking ---------------------------------------------------------------------------------------------------------------------------
+
+
+class RequestAccess:
+    """Who asks in an S3 request, for the permission engine. ``version_id`` is that of the resource the request names."""
+
+    __slots__ = ("_ctx", "_version_id", "access_key", "caller", "known")
+
+    def __init__(self, ctx: Context, version_id: str | None = None) -> None:
+        assert ctx.known is not None
+        self._ctx = ctx
+        self._version_id = version_id
+        self.known = ctx.known
+        self.caller = ctx.caller
+        self.access_key = ctx.auth.access_key if ctx.auth is not None else None
+
+    def about(self, resource: str) -> Asked:
+        """Find out what ``bucket/key``, ``bucket`` or ``*`` is."""
+        return Asked(self._ctx, self._named(resource))
+
+    def _named(self, resource: str) -> Named:
+        ctx = self._ctx
+        name, slash, text = resource.partition("/")
+        if name == "*" or (ctx.function is not None and ctx.function.name == "CreateBucket"):
+            return Named(None)      # whoever has the bucket's name: to create one, one's own permission is what counts
+        bucket = ctx.bucket_found if name == ctx.target.bucket else self.known.bucket(name)
+        if not slash:
+            return Named(bucket)
+        return Named(bucket, text.encode(), self._version(name, text.encode()))
+
+    def _version(self, name: str, key: bytes) -> str | None:
+        """The version of a key that the request means: as its resource, or as the source of a copy."""
+        ctx = self._ctx
+        if (header := ctx.headers.get("x-amz-copy-source")) is not None:
+            source = parse_copy_source(header)
+            if (source.bucket, source.key) == (name, key):
+                return source.version_id
+        return ctx.query.get("versionId") if (name, key) == (ctx.target.bucket, ctx.target.key) else self._version_id
+
+
+class SeenAccess(RequestAccess):
+    """The same, when it is asked whether a key would be shown in a listing."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, ctx: Context, key: bytes) -> None:
+        super().__init__(ctx)
+        self._key = key
+
+    def about(self, resource: str) -> Asked:
+        """The bucket, listed by the key as prefix."""
+        return Seen(self._ctx, self._named(resource).bucket, self._key)
+
+
+def judge(ctx: Context, wanted: Iterable[tuple[str, str]]) -> Decision:
+    """Decide about (action, resource) pairs of this request."""
+    return decide(RequestAccess(ctx), wanted)
+
+
+def is_allowed(ctx: Context, action: str, key: bytes, version_id: str | None = None) -> bool:
+    """Whether the caller may do this to one key of the bucket: for requests whose body names the keys.
+
+    What was refused first is the reason that the access log shows.
+    """
+    decision = decide(RequestAccess(ctx, version_id), [(action, f"{ctx.bucket.name}/{key.decode()}")])
+    if not decision.allowed:
+        ctx.reason = ctx.reason or decision.reason
+    return decision.allowed
+
+
+def require(ctx: Context, *wanted: tuple[str, str]) -> None:
+    """Refuse unless all the (action, resource) pairs are allowed: for what an operation learns only on its way that it needs.
+
+    Raises AccessDenied; NoSuchKey when there is no such object and the caller may know.
+    """
+    decision = judge(ctx, wanted)
+    if not decision.allowed:
+        raise refusal(ctx, decision)
+
+
+def refusal(ctx: Context, decision: Decision) -> S3Error:
+    """What the client is told; the log is told why."""
+    ctx.reason = decision.reason
+    return NoSuchKey(Key=decision.missing.partition("/")[2]) if decision.missing else AccessDenied()
+
+
+def check_judged(ctx: Context, bucket_id: int, key: bytes, seq: int) -> None:
+    """Decide again when permissions depended on the tags or the ACL of a version, and by now the key has another one.
+
+    Raises AccessDenied, NoSuchKey; SlowDown when it changes faster than it can be decided about.
+    """
+    if ctx.judged.get((bucket_id, key), seq) == seq:
+        return
+    assert ctx.function is not None
+    require(ctx, *wanted(ctx, ctx.function))
+    if ctx.judged.get((bucket_id, key), seq) != seq:
+        raise SlowDown("The object changes too fast. Please try again.")
 
 
 def require_owner(ctx: Context, owner_id: int, expected: str) -> None:
@@ -31,6 +157,29 @@ def require_owner(ctx: Context, owner_id: int, expected: str) -> None:
         raise AccessDenied()
 
 
-def is_allowed(ctx: Context, action: str, key: bytes) -> bool:
-    """Whether the caller may do this to one key of the bucket: for requests whose body names the keys."""
-    return decide(ctx.caller, [(action, f"{ctx.bucket.name}/{key.decode()}")]).allowed
+def hidden(ctx: Context, error: S3Error) -> S3Error:
+    """What to tell about a missing key or version: AccessDenied to those who could not learn from a listing that it is missing."""
+    bucket, key = ctx.target.bucket, ctx.target.key
+    if "x-amz-copy-source" in ctx.headers and error.fields.get("Key", "").encode() != key:
+        source = parse_copy_source(ctx.headers["x-amz-copy-source"])
+        bucket, key = source.bucket, source.key
+    if key is None or bucket is None:
+        return error
+    decision = decide(SeenAccess(ctx, key), [("s3:ListBucket", bucket)])
+    if decision.allowed:
+        return error
+    ctx.reason = f"{error.code}, hidden from who may not list: {decision.reason}"
+    ctx.notes.clear()
+    return AccessDenied()
+
+
+def reach(ctx: Context) -> tuple[int | None, int | None]:
+    """Whose buckets the caller sees: (owner, tenant), None for any.
+
+    One's own; who may look into every bucket, as administrators may, those of their tenant, or all when they belong to none.
+    """
+    caller = ctx.caller
+    assert caller is not None
+    if not judge(ctx, [("s3:ListBucket", "*")]).allowed:
+        return caller.id, None
+    return None, None if caller.tenant_id == INSTALLATION else caller.tenant_id

@@ -10,26 +10,29 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from shared import health, intake
+from shared import dynamic, health, intake
 from shared.access_log import request_id
-from shared.auth.engine import ANYONE, decide
+from shared.audit import operations
 from shared.auth.sigv4 import authenticate as check_signature
 from shared.blobs.engine import BlobCorrupt, BlobMissing
 from shared.context import Context
 from shared.errors import (
     AccessDenied,
     InternalError,
+    InvalidAccessKeyId,
     InvalidRequest,
     MethodNotAllowed,
     MissingContentLength,
     NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
     NotImplementedS3,
     S3Error,
     ServiceUnavailable,
 )
 from shared.host.contract import Admission, Body, Lane, Refusal, TakesLonger
 from shared.meta import database
-from shared.permissions import require_owner
+from shared.permissions import hidden, judge, refusal, require_owner, wanted
 from shared.protocol.error_xml import render_xml
 from shared.protocol.model import load_model
 from shared.protocol.target import Target, parse_target
@@ -39,7 +42,9 @@ from shared.request import Reply, Request
 from shared.services import Services
 
 HOST_ID = "bWF4aW9mcw=="       # x-amz-id-2: AWS support's second request id; constant, since one id finds a log line here
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
+MAINTENANCE_RETRY_S = 60        # what Retry-After says to writers while nothing may change
 NO_TARGET = Target(None, None, "/", "", {})
 
 log = logging.getLogger("maxiofs.pipeline")
@@ -54,7 +59,7 @@ class Pipeline:
         self.functions = {function.name: function for function in functions.values() if function.kind == "s3"}
         self.before_body: tuple[Step, ...] = (
             self.parse_the_target, self.resolve_the_operation, self.look_up, self.authenticate, self.require_the_bucket,
-            self.check_expected_owner, self.authorise, self.refuse_what_is_not_built,
+            self.check_expected_owner, self.authorise, self.refuse_writes_in_maintenance, self.refuse_what_is_not_built,
         )
         self._model = load_model()
         self._database_is_local = database.is_sqlite()
@@ -157,12 +162,18 @@ class Pipeline:
         """Find out who asks. Raises what shared.auth.sigv4.authenticate does."""
         settings = self.services.settings
         assert ctx.known is not None
-        ctx.auth = check_signature(
-            ctx.request, ctx.target, credential=ctx.known.credential, now_s=ctx.now_ms / 1000, region=settings.region,
-            proxies=self.services.proxies, domains=settings.domain, allow_sigv2_query=settings.presigned_v2,
-            body=ctx.body.data if ctx.body else None,
-        )
+        try:
+            ctx.auth = check_signature(
+                ctx.request, ctx.target, credential=ctx.known.credential, now_s=ctx.now_ms / 1000, region=settings.region,
+                proxies=self.services.proxies, domains=settings.domain, allow_sigv2_query=settings.presigned_v2,
+                body=ctx.body.data if ctx.body else None,
+            )
+        except InvalidAccessKeyId as error:
+            ctx.reason = ctx.known.refusal(error.fields["AWSAccessKeyId"])
+            raise
         ctx.caller = ctx.auth.principal
+        if ctx.auth.access_key is not None:
+            self.services.identity.last_used.note(ctx.auth.access_key, ctx.now_ms)
         if ctx.auth.hoisted:
             ctx.headers = {**ctx.headers, **ctx.auth.hoisted}
             self.resolve_the_operation(ctx)     # a copy source in the query makes another operation of it
@@ -193,11 +204,20 @@ class Pipeline:
             require_owner(ctx, ctx.bucket_found.owner_id, expected)
 
     def authorise(self, ctx: Context) -> None:
-        """Ask the permission engine. Raises AccessDenied."""
+        """Ask the permission engine. Raises AccessDenied; NoSuchKey to those who may know that an object is missing.
+
+        What depends on a body that has not come yet is asked again when it is here.
+        """
         assert ctx.function is not None
-        decision = decide(ctx.caller, wanted(ctx, ctx.function))
-        if not decision.allowed:
-            raise AccessDenied()
+        decision = judge(ctx, wanted(ctx, ctx.function))
+        if not decision.allowed and not ctx.judge_again:
+            raise refusal(ctx, decision)
+
+    def refuse_writes_in_maintenance(self, ctx: Context) -> None:
+        """Let nothing change while the setting system.maintenance_mode is on. Raises ServiceUnavailable."""
+        assert ctx.known is not None
+        if ctx.request.method not in READING and dynamic.get("system.maintenance_mode", ctx.known.value):
+            raise in_maintenance()
 
     def refuse_what_is_not_built(self, ctx: Context) -> None:
         """Refuse headers that ask for features to come."""
@@ -217,7 +237,13 @@ class Pipeline:
                 _require_digest(ctx)
         path = {"Bucket": ctx.target.bucket, "Key": ctx.target.key}
         ctx.params = operation.read(path, ctx.query, ctx.headers, body)
-        result = function.call(ctx)
+        if ctx.judge_again:
+            ctx.judge_again = False
+            self.authorise(ctx)
+        try:
+            result = function.call(ctx)
+        except (NoSuchKey, NoSuchVersion) as missing:
+            raise hidden(ctx, missing) from None
         if isinstance(result, Reply):
             return result
         return Reply(*operation.write(result or {}))
@@ -249,30 +275,27 @@ class Pipeline:
     def _record(self, ctx: Context, reply: Reply, code: str | None, duration_s: float) -> None:
         services, auth = self.services, ctx.auth
         name = ctx.function.name if ctx.function else "Unknown"
+        client = services.proxies.client(ctx.request)
         bytes_in = ctx.body.size if ctx.body else 0
         bytes_out = len(reply.body) if isinstance(reply.body, bytes) else reply.length or 0
         services.metrics.finished(name, reply.status, code, bytes_in=bytes_in, bytes_out=bytes_out, duration_s=duration_s)
         services.log.write(
-            ctx.request, status=reply.status, duration_s=duration_s, remote=services.proxies.client(ctx.request), operation=name,
+            ctx.request, status=reply.status, duration_s=duration_s, remote=client, operation=name,
             bucket=ctx.target.bucket, key=ctx.target.key, code=code, access_key=auth.access_key if auth else None,
-            bytes_in=bytes_in, bytes_out=bytes_out,
+            bytes_in=bytes_in, bytes_out=bytes_out, reason=ctx.reason if code is not None else None,
         )
+        operations.record_request(ctx, reply.status, code, address=client, bytes_in=bytes_in, bytes_out=bytes_out)
+
+
+def in_maintenance() -> ServiceUnavailable:
+    """The refusal of a write while nothing may change."""
+    error = ServiceUnavailable("The server is in maintenance: it can be read, but not written. Please try again later.")
+    error.headers["Retry-After"] = str(MAINTENANCE_RETRY_S)
+    return error
 
 
 def _seems_to_name_a_key(target: str) -> bool:
     return target.partition("?")[0][1:].partition("/")[2] != ""
-
-
-def wanted(ctx: Context, function: Function) -> Iterable[tuple[str, str]]:
-    """The (action, resource) pairs that a request needs."""
-    if callable(function.allow):
-        return function.allow(ctx)
-    if function.allow == (ANYONE,):
-        return ((ANYONE, ""),)
-    resource = ctx.target.bucket or "*"
-    if ctx.target.key is not None:
-        resource += "/" + ctx.target.key.decode()
-    return ((action, resource) for action in function.allow)
 
 
 def as_s3_error(error: Exception) -> S3Error:

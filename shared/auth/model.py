@@ -20,11 +20,12 @@ _SHA256_HEX = re.compile("[0-9a-fA-F]{64}")
 
 
 class Credential(NamedTuple):
-    """A long-term key pair and whoever stands behind it."""
+    """A long-term key pair and whoever stands behind it. ``expires_ms`` is UTC, None for never."""
 
     access_key: str
     secret: str
     principal: Any = None
+    expires_ms: int | None = None
 
 
 class SignedTarget(Protocol):

@@ -38,6 +38,7 @@ class MasterKey:
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
             raise KeyUnusable(f"A master key has {KEY_BYTES} bytes, this one {len(key)}.")
+        self._key = key
         self._cipher = AESGCM(key)
         self._head = VERSION + hmac.digest(key, b"maxiofs master key mark", "sha256")[:_MARK_BYTES]
 
@@ -55,6 +56,14 @@ class MasterKey:
             return cls(_create(path) if key is None else key)
         except OSError as error:
             raise KeyUnusable(f"The master key {path} cannot be read or written: {error.strerror}.") from error
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A key of 32 bytes for one purpose. It tells nothing of this key, nor of the key for another purpose."""
+        return hmac.digest(self._key, b"maxiofs key for " + purpose, "sha256")
+
+    def exported(self) -> str:
+        """The key itself as 64 hexadecimal digits: for a backup, and nothing else."""
+        return self._key.hex()
 
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt. ``context`` says what this is and whose (``b"access-key:AKIA…"``); the same is needed to open."""

@@ -1,43 +1,36 @@
 """Request headers whose features are not built yet: refused by name, never silently ignored.
 
-Each entry goes when the feature comes. A value that asks for nothing (a private ACL, no legal hold) is no request for the feature.
+Each entry goes when the feature comes. A value that asks for nothing (no legal hold) is no request for the feature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.errors import AccessControlListNotSupported, InvalidStorageClass, NotImplementedS3
+from shared.errors import InvalidStorageClass, NotImplementedS3
 
 PREFIXES = (
-    "x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption", "x-amz-object-lock-", "x-amz-grant-", "x-amz-mfa",
+    "x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption", "x-amz-object-lock-", "x-amz-mfa",
     "x-amz-write-offset-bytes", "x-amz-if-match-",
 )
 HARMLESS: dict[str, frozenset[str]] = {
-    "x-amz-tagging": frozenset({""}),
-    "x-amz-tagging-directive": frozenset({"COPY"}),         # no object has tags to copy
     "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
-    "x-amz-object-ownership": frozenset({"BucketOwnerEnforced"}),
     "x-amz-object-lock-legal-hold": frozenset({"OFF"}),
     "x-amz-bucket-namespace": frozenset({"global"}),
     "x-amz-object-annotation-directive": frozenset({"COPY"}),
 }
-OWNERS_ONLY = frozenset({"private", "bucket-owner-full-control"})     # what "no ACL" means anyway
 STORAGE_CLASSES = frozenset({"STANDARD"})
 
 
 def refuse_unbuilt(headers: Mapping[str, str]) -> None:
     """Look through the headers (lower-case names) of a request.
 
-    Raises NotImplementedS3 naming the header, AccessControlListNotSupported, InvalidStorageClass.
+    Raises NotImplementedS3 naming the header, InvalidStorageClass.
     """
     for name, value in headers.items():
         if not name.startswith("x-amz-"):
             continue
-        if name == "x-amz-acl":
-            if value not in OWNERS_ONLY:
-                raise AccessControlListNotSupported()
-        elif name == "x-amz-storage-class":
+        if name == "x-amz-storage-class":
             if value not in STORAGE_CLASSES:
                 raise InvalidStorageClass()
         elif (name in HARMLESS and value not in HARMLESS[name]) or (name not in HARMLESS and name.startswith(PREFIXES)):

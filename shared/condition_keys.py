@@ -1,0 +1,196 @@
+"""Condition keys of policies: what a request says about itself and about its resource, looked up only when a statement asks.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared import intake
+from shared.auth.acl import FULL_CONTROL, WRITE, Acl, Grant
+from shared.errors import S3Error
+from shared.meta import objects
+from shared.meta.buckets import BucketInfo
+from shared.meta.objects import Found
+from shared.protocol import tags
+from shared.protocol.copy_source import parse_copy_source
+
+if TYPE_CHECKING:
+    from shared.context import Context
+
+EXISTING_TAG, REQUEST_TAG, HEADER = "s3:existingobjecttag/", "s3:requestobjecttag/", "s3:x-amz-"
+MAKING = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+TAGS_IN_BODY = "PutObjectTagging"       # the one operation whose tags are not in a header
+MECHANISMS = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "query-v2": "REST-QUERY-STRING"}
+VERSIONS = {"header": "AWS4-HMAC-SHA256", "query": "AWS4-HMAC-SHA256", "query-v2": "AWS"}
+
+
+class Named(NamedTuple):
+    """What a request names: a bucket that is there, or None; the key and version in it, where it names them."""
+
+    bucket: BucketInfo | None
+    key: bytes | None = None
+    version_id: str | None = None
+
+
+class Asked:
+    """One resource of a request, as the permission engine asks about it. Reads the row of an object version once, and only when asked."""
+
+    __slots__ = ("_ctx", "_found", "_key", "_looked", "_version_id", "bucket")
+
+    def __init__(self, ctx: Context, named: Named) -> None:
+        self._ctx = ctx
+        self.bucket, self._key, self._version_id = named
+        self._looked = False
+        self._found: Found | None = None
+
+    def context(self, key: str) -> tuple[str, ...] | None:
+        """The values of a condition key (lower case); None when the request has no such key."""
+        if (single := _SINGLE.get(key)) is not None:
+            value = single(self._ctx)
+            return None if value is None else (value,)
+        if key.startswith(EXISTING_TAG):
+            return self._existing_tags(key[len(EXISTING_TAG):])
+        if key.startswith(REQUEST_TAG):
+            return _chosen(request_tags(self._ctx), key[len(REQUEST_TAG):])
+        if key == "s3:requestobjecttagkeys":
+            return tuple(request_tags(self._ctx)) or None
+        if key.startswith(HEADER):
+            value = self._ctx.headers.get(key[len("s3:"):])
+            return None if value is None else (value,)
+        return self._of_the_resource(key)
+
+    def _of_the_resource(self, key: str) -> tuple[str, ...] | None:
+        if key == "s3:versionid":
+            return None if self._version_id is None else (self._version_id,)
+        known = self._ctx.known
+        if key == "maxiofs:bucketowner" and self.bucket is None and self._makes_a_bucket():
+            return (self._ctx.caller.canonical_id,) if self._ctx.caller is not None else None      # whose it will be
+        if key == "maxiofs:bucketowner" and self.bucket is not None and known is not None:
+            owner = known.principal(self.bucket.owner_id)
+            return (owner.canonical_id,) if owner else None
+        if key == "s3:resourceaccount" and self.bucket is not None and known is not None:
+            tenant = known.tenant(self.bucket.tenant_id)
+            return (tenant.name if tenant else "",)
+        return None
+
+    def _makes_a_bucket(self) -> bool:
+        return self._ctx.operation is not None and self._ctx.operation.name == "CreateBucket"
+
+    def _existing_tags(self, name: str) -> tuple[str, ...] | None:
+        found = self._version()
+        return _chosen(tags.load(found.tags_json), name) if found is not None else None
+
+    def object_acl(self, action: str) -> Acl | None:
+        """The access control list of the object version; None when there is none or it is a delete marker.
+
+        A write that brings an ACL asks about the object it is about to make: whom the bucket's list lets write may say so.
+        """
+        ctx, known = self._ctx, self._ctx.known
+        if action == "s3:PutObjectAcl" and ctx.operation is not None and ctx.operation.name in MAKING and self.bucket and known:
+            listed = known.bucket_acl(self.bucket)
+            writers = (grant.grantee for grant in listed.grants if grant.permission in (WRITE, FULL_CONTROL))
+            return Acl(listed.owner, tuple(Grant(writer, FULL_CONTROL) for writer in writers))
+        found = self._version()
+        return known.acl(found.acl_json, found.owner_id) if found is not None and known is not None else None
+
+    def _version(self) -> Found | None:
+        if not self._looked and self.bucket is not None and self._key is not None:
+            found = objects.find(self.bucket.id, self._key, self._version_id, versioned=self.bucket.versioned)
+            self._ctx.judged[self.bucket.id, self._key] = found.seq if found is not None else None
+            self._found = None if found is None or found.is_marker else found
+        self._looked = True
+        return self._found
+
+
+class Seen(Asked):
+    """A bucket that is asked about on behalf of one of its keys: may the caller see this key in a listing?"""
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, ctx: Context, bucket: BucketInfo | None, key: bytes) -> None:
+        super().__init__(ctx, Named(bucket))
+        self._prefix = key.decode()
+
+    def context(self, key: str) -> tuple[str, ...] | None:
+        """As for any resource; the prefix is the key."""
+        return (self._prefix,) if key == "s3:prefix" else super().context(key)
+
+
+def request_tags(ctx: Context) -> dict[str, str]:
+    """The tags a request would give an object; none when they cannot be read, which its function will say.
+
+    PutObjectTagging has them in its body: as long as that has not come, ``ctx.judge_again`` is set.
+    """
+    with suppress(S3Error):
+        if ctx.operation is None or ctx.operation.name != TAGS_IN_BODY:
+            return tags.from_header(ctx.headers.get(tags.HEADER, ""))
+        if ctx.params or (ctx.body is not None and ctx.body.error is None):
+            path = {"Bucket": ctx.target.bucket, "Key": ctx.target.key}
+            params = ctx.params or ctx.operation.read(path, ctx.query, ctx.headers, intake.document(ctx))
+            return {one["Key"]: one["Value"] for one in params["Tagging"]["TagSet"]}
+        ctx.judge_again = ctx.body is None
+    return {}
+
+
+def _chosen(found: dict[str, str], name: str) -> tuple[str, ...] | None:
+    """The values of the tags with this name in lower case: names of condition keys have no case."""
+    return tuple(value for key, value in found.items() if key.lower() == name) or None
+
+
+# ---- keys with one value, about the request ------------------------------------------------------------------------------------------
+
+
+def _query(name: str) -> Callable[[Context], str | None]:
+    return lambda ctx: ctx.query.get(name)
+
+
+def _header(name: str) -> Callable[[Context], str | None]:
+    return lambda ctx: ctx.headers.get(name)
+
+
+def _by_kind(values: dict[str, str]) -> Callable[[Context], str | None]:
+    return lambda ctx: values.get(ctx.auth.kind) if ctx.auth is not None else None
+
+
+def _copy_source(ctx: Context) -> str | None:
+    """``bucket/key``, decoded and without a version, so that patterns need not know how clients write it."""
+    header = ctx.headers.get("x-amz-copy-source")
+    if header is None:
+        return None
+    source = parse_copy_source(header)
+    return f"{source.bucket}/{source.key.decode()}"
+
+
+def _account(ctx: Context) -> str | None:
+    return ctx.known.who(ctx.caller).account if ctx.caller is not None and ctx.known is not None else None
+
+
+def _arn(ctx: Context) -> str | None:
+    return ctx.known.who(ctx.caller).arn if ctx.caller is not None and ctx.known is not None else None
+
+
+_SINGLE: dict[str, Callable[[Context], str | None]] = {
+    "s3:prefix": _query("prefix"),
+    "s3:delimiter": _query("delimiter"),
+    "s3:max-keys": lambda ctx: ctx.query.get("max-keys", ctx.query.get("max-uploads")),
+    "s3:signatureversion": _by_kind(VERSIONS),
+    "s3:authtype": _by_kind(MECHANISMS),
+    "s3:x-amz-copy-source": _copy_source,
+    "aws:sourceip": lambda ctx: ctx.services.proxies.client(ctx.request),
+    "aws:securetransport": lambda ctx: "true" if ctx.services.proxies.scheme(ctx.request) == "https" else "false",
+    "aws:username": lambda ctx: ctx.caller.name if ctx.caller is not None else None,
+    "aws:userid": lambda ctx: ctx.caller.canonical_id if ctx.caller is not None else "anonymous",
+    "aws:principalarn": _arn,
+    "aws:principalaccount": _account,
+    "aws:principaltype": lambda ctx: "User" if ctx.caller is not None else "Anonymous",
+    "aws:currenttime": lambda ctx: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ctx.now_ms // 1000)),
+    "aws:epochtime": lambda ctx: str(ctx.now_ms // 1000),
+    "aws:useragent": _header("user-agent"),
+    "aws:referer": _header("referer"),
+}
