@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from shared import new_object
 from shared.context import Context
 from shared.errors import InvalidRequest, NoSuchBucket, NoSuchKey, NoSuchVersion
 from shared.meta import objects
 from shared.meta.buckets import BucketInfo
 from shared.meta.objects import Found
-from shared.permissions import require_owner
+from shared.permissions import check_judged, require_owner
 from shared.protocol.conditions import check_copy_source
 from shared.protocol.copy_source import CopySource, parse_copy_source
 
@@ -18,11 +19,26 @@ MAX_COPY_BYTES = 5 << 30    # of one CopyObject, as AWS; larger objects are copi
 
 
 def permissions(ctx: Context) -> Iterable[tuple[str, str]]:
-    """What a copy needs: to read its source, the named version when it names one, and to write its destination."""
-    source = parse_copy_source(ctx.headers.get("x-amz-copy-source", ""))
-    action = "s3:GetObject" if source.version_id is None else "s3:GetObjectVersion"
-    yield action, f"{source.bucket}/{source.key.decode()}"
+    """What copying a part needs: to read its source, and to write its destination."""
+    yield reading(ctx)
     yield "s3:PutObject", f"{ctx.bucket.name}/{ctx.key.decode()}"
+
+
+def permissions_of_object(ctx: Context) -> Iterable[tuple[str, str]]:
+    """What copying an object needs: to read its source, and whatever writing such an object takes."""
+    yield reading(ctx)
+    yield from new_object.permissions(ctx)
+
+
+def reading(ctx: Context) -> tuple[str, str]:
+    """What reading the source of a copy takes: of the named version, when it names one.
+
+    Raises NoSuchBucket when the source's is missing: to anyone, as for every bucket.
+    """
+    source = parse_copy_source(ctx.headers.get("x-amz-copy-source", ""))
+    if ctx.known is not None and ctx.known.bucket(source.bucket) is None:
+        raise NoSuchBucket(BucketName=source.bucket)
+    return "s3:GetObject" if source.version_id is None else "s3:GetObjectVersion", f"{source.bucket}/{source.key.decode()}"
 
 
 class Source(NamedTuple):
@@ -55,6 +71,7 @@ def source_of(ctx: Context) -> Source:
             raise NoSuchKey(Key=wanted.key.decode())
         if found.is_marker:
             raise InvalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.")
+        check_judged(ctx, bucket.id, wanted.key, found.seq)
         check_copy_source(ctx.headers, found.etag, found.mtime_ms)
         return found
 

@@ -6,6 +6,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from shared import dynamic
 from shared.auth.model import Payload, Seed
 from shared.auth.streaming import ChunkVerifier
 from shared.blobs.engine import Staged
@@ -21,6 +22,7 @@ from shared.errors import (
 from shared.host.contract import MAX_BODY_BYTES, Admission, Body, MemorySink, Sink
 from shared.protocol.checksums import ALGORITHMS, DEFAULT_ALGORITHM, BodyDigests, verify_small
 from shared.registry import DOCUMENT_BYTES
+from shared.room import require_room
 
 LONG_BODY_BYTES = 1 << 20   # bodies above this are answered in the slow lane
 STRAY_BYTES = 64 << 10      # of a body that the operation has no use for
@@ -48,15 +50,15 @@ class Admitted(Admission):
 def admit(ctx: Context, payload: Payload) -> Admitted:
     """Choose where an authorised body goes, before a byte of it is read.
 
-    Raises MissingContentLength, EntityTooLarge, StorageFull, and what a bad digest header raises.
+    Raises MissingContentLength, EntityTooLarge, QuotaExceeded, StorageFull, and what a bad digest header raises.
     """
     assert ctx.operation is not None
     size = _announced_size(ctx, payload)
     if ctx.operation.takes_bytes:
         if size is None and not ctx.request.chunked:
             raise MissingContentLength()
-        if size is not None and size > MAX_BODY_BYTES:
-            raise EntityTooLarge(ProposedSize=size, MaxSizeAllowed=MAX_BODY_BYTES)
+        if size is not None:
+            _require_size(ctx, size)
         BodyDigests(ctx.headers, sha256_hex=payload.sha256)     # for what it raises about a bad digest header
         sink = _sink(ctx, size)
     else:
@@ -71,12 +73,20 @@ def admit(ctx: Context, payload: Payload) -> Admitted:
     )
 
 
+def _require_size(ctx: Context, size: int) -> None:
+    """Refuse a body beyond the setting system.max_upload_size_mb. Raises EntityTooLarge."""
+    most = min(MAX_BODY_BYTES, dynamic.get("system.max_upload_size_mb", ctx.known.value if ctx.known else None) << 20)
+    if size > most:
+        raise EntityTooLarge(ProposedSize=size, MaxSizeAllowed=most)
+
+
 def _sink(ctx: Context, size: int | None) -> Sink:
     if size is None:    # plain chunked transfer: staged, and counted as it comes
         ctx.services.engine.admit(0)
         return ctx.services.engine.stage()
     if size <= ctx.services.settings.inline_bytes:
         return MemorySink(ctx.services.settings.inline_bytes, EntityTooLarge)
+    require_room(ctx, size)
     ctx.services.engine.admit(size)
     return ctx.services.engine.stage(size)
 
@@ -99,10 +109,12 @@ def receive(ctx: Context, algorithm: str = DEFAULT_ALGORITHM, second: str | None
 
     ``algorithm`` is the checksum to make when the request announces none; ``second`` one to make besides, in the same pass.
 
-    Raises IncompleteBody, SignatureDoesNotMatch, BadDigest, XAmzContentSHA256Mismatch, MalformedTrailerError, InvalidRequest.
+    Raises EntityTooLarge, IncompleteBody, SignatureDoesNotMatch, BadDigest, XAmzContentSHA256Mismatch, MalformedTrailerError,
+    InvalidRequest.
     """
     body, auth = ctx.body, ctx.auth
     assert body is not None and auth is not None
+    _require_size(ctx, body.size)       # of a chunked body nobody knew it before
     digests = BodyDigests(ctx.headers, sha256_hex=auth.payload.sha256, default=algorithm)
     other = ALGORITHMS[second].new() if second else None
     chain = _chain(body, auth.payload, auth.seed)

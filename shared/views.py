@@ -8,6 +8,7 @@ from shared.context import Context
 from shared.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion
 from shared.meta import objects
 from shared.meta.objects import Found
+from shared.permissions import by_version, check_judged, judge
 from shared.protocol.checksums import type_of
 from shared.protocol.metadata import PREFIX
 from shared.protocol.scalars import http_date
@@ -28,7 +29,7 @@ def owner(ctx: Context, owner_id: int) -> dict[str, str]:
     """An owner as listings show it."""
     assert ctx.known is not None
     found = ctx.known.principal(owner_id)
-    return {"ID": found.canonical_id, "DisplayName": found.name} if found else {"ID": "", "DisplayName": ""}
+    return {"ID": found.canonical_id, "DisplayName": found.shown_name} if found else {"ID": "", "DisplayName": ""}
 
 
 def find_version(ctx: Context, version_id: str | None = None, *, with_data: bool = False) -> Found:
@@ -49,6 +50,7 @@ def find_version(ctx: Context, version_id: str | None = None, *, with_data: bool
         ctx.notes.append(("Last-Modified", http_date(found.modified_s)))
         ctx.notes.append(("Allow", "DELETE"))
         raise MethodNotAllowed(Method=ctx.request.method, ResourceType="DeleteMarker")
+    check_judged(ctx, bucket.id, ctx.key, found.seq)
     return found
 
 
@@ -76,11 +78,18 @@ def object_headers(ctx: Context, found: Found, *, whole: bool = True) -> Headers
         headers += [(PREFIX + name, value) for name, value in json.loads(found.metadata_json).items()]
     if ctx.bucket.versioned:
         headers.append(("x-amz-version-id", found.version_id))
+    if found.tags_json and may_read_tags(ctx):
+        headers.append(("x-amz-tagging-count", str(len(json.loads(found.tags_json)))))
     if found.storage_class:
         headers.append(("x-amz-storage-class", found.storage_class))
     if whole and wants_checksum(ctx):
         headers += checksum_headers(found.checksum_algorithm, found.checksum)
     return headers
+
+
+def may_read_tags(ctx: Context) -> bool:
+    """Whether the caller may be told how many tags the object version of the request has."""
+    return judge(ctx, by_version("s3:GetObjectTagging", "s3:GetObjectVersionTagging")(ctx)).allowed
 
 
 def wants_checksum(ctx: Context) -> bool:

@@ -1,34 +1,45 @@
 """Buckets: create, find, list and delete them."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from shared import acls, dynamic
+from shared.auth import acl
+from shared.auth.engine import ENFORCED
 from shared.context import Context
 from shared.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     IllegalLocationConstraintException,
+    InvalidArgument,
+    InvalidBucketAclWithBlockPublicAccessError,
+    InvalidBucketAclWithObjectOwnership,
     NotImplementedS3,
 )
-from shared.meta import buckets
+from shared.meta import buckets, grantees
+from shared.permissions import reach, require
+from shared.protocol import tags
 from shared.protocol.names import check_bucket_name
 from shared.protocol.tokens import name_of, token_of
 from shared.registry import s3
 from shared.views import owner
 
 MAX_PAGE = 10_000
+OWNERSHIP = "x-amz-object-ownership"
 CLASSIC_REGION = "us-east-1"    # where creating one's own bucket again succeeds
 
 
 @s3("ListBuckets", allow="s3:ListAllMyBuckets")
 def list_buckets(ctx: Context) -> dict[str, Any]:
-    """Return the caller's buckets in name order; a page of at most MaxBuckets when that is given.
+    """Return the buckets that the caller sees in name order; a page of at most MaxBuckets when that is given.
 
     Raises InvalidArgument for a continuation token that is none of ours.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
     """
     limit, token = ctx.params.get("MaxBuckets", MAX_PAGE), ctx.params.get("ContinuationToken")
     prefix = ctx.params.get("Prefix") or ""
-    found = buckets.page(ctx.owner_id, prefix, name_of(token) if token else b"", limit + 1)
+    owner_id, tenant_id = reach(ctx)
+    found = buckets.page(owner_id, prefix, name_of(token) if token else b"", limit + 1, tenant_id=tenant_id)
     if ctx.params.get("BucketRegion") not in (None, ctx.services.settings.region):
         found = []
     out: dict[str, Any] = {
@@ -42,22 +53,55 @@ def list_buckets(ctx: Context) -> dict[str, Any]:
     return out
 
 
-@s3("CreateBucket", allow="s3:CreateBucket")
-def create_bucket(ctx: Context) -> dict[str, Any]:
-    """Create a bucket, or in us-east-1 succeed again for one's own.
+def _creating(ctx: Context) -> Iterable[tuple[str, str]]:
+    """Creating a bucket, and what is set on it at once."""
+    resource = str(ctx.target.bucket)
+    yield "s3:CreateBucket", resource
+    if acl.named(ctx.headers):
+        yield "s3:PutBucketAcl", resource
+    if OWNERSHIP in ctx.headers:
+        yield "s3:PutBucketOwnershipControls", resource
 
-    Raises InvalidBucketName, BucketAlreadyExists, BucketAlreadyOwnedByYou, IllegalLocationConstraintException.
+
+@s3("CreateBucket", allow=_creating)
+def create_bucket(ctx: Context) -> dict[str, Any]:
+    """Create a bucket, or in us-east-1 succeed again for one's own: then nothing of it changes.
+
+    Ownership controls and public access block are those of the settings, where the request does not say.
+    Raises InvalidBucketName, BucketAlreadyExists, BucketAlreadyOwnedByYou, IllegalLocationConstraintException, InvalidArgument,
+    InvalidBucketAclWithObjectOwnership, InvalidBucketAclWithBlockPublicAccessError, and what acl.from_headers and tags.checked raise.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
     """
     name = ctx.params["Bucket"]
     check_bucket_name(name)
     _check_configuration(ctx.params.get("CreateBucketConfiguration") or {}, ctx.services.settings.region)
-    bucket, created = buckets.create(name, ctx.owner_id)
+    bucket, created = buckets.create(name, ctx.owner_id, **_configuration(ctx))
     if not created and bucket.owner_id != ctx.owner_id:
         raise BucketAlreadyExists(BucketName=name)
     if not created and ctx.services.settings.region != CLASSIC_REGION:
         raise BucketAlreadyOwnedByYou(BucketName=name)
     return {"Location": f"/{name}"}
+
+
+def _configuration(ctx: Context) -> dict[str, Any]:
+    """The columns of the new bucket that are not as models.Bucket has them."""
+    columns: dict[str, Any] = dynamic.bucket_defaults(ctx.known.value if ctx.known else None)._asdict()
+    if OWNERSHIP in ctx.headers:
+        columns["ownership"] = ctx.headers[OWNERSHIP]
+        if columns["ownership"] not in dynamic.OWNERSHIPS:
+            raise InvalidArgument(f"Invalid {OWNERSHIP} header", ArgumentName=OWNERSHIP, ArgumentValue=columns["ownership"])
+    if labels := (ctx.params.get("CreateBucketConfiguration") or {}).get("Tags"):
+        require(ctx, ("s3:PutBucketTagging", ctx.params["Bucket"]))
+        columns["tags"] = tags.dump(tags.checked(labels, limit=tags.MAX_BUCKET_TAGS))
+    owner = acls.canonical_id(ctx, ctx.owner_id)
+    new = acl.from_headers(ctx.headers, owner, None, grantees.find)
+    if new is None:
+        return columns
+    if columns["ownership"] == ENFORCED and not acl.is_owners_alone(new, owner):
+        raise InvalidBucketAclWithObjectOwnership()
+    if (columns["public_access"] or 0) & acls.BLOCK_ACLS and acl.is_public(new):
+        raise InvalidBucketAclWithBlockPublicAccessError()
+    return columns | {"acl": acl.dump(new)}
 
 
 def _check_configuration(configuration: dict[str, Any], region: str) -> None:
@@ -66,7 +110,7 @@ def _check_configuration(configuration: dict[str, Any], region: str) -> None:
         raise IllegalLocationConstraintException(
             f"The {wanted} location constraint is incompatible for the region specific endpoint this request was sent to."
         )
-    for member in ("Tags", "Location", "Bucket"):
+    for member in ("Location", "Bucket"):
         if configuration.get(member):
             raise NotImplementedS3(f"CreateBucketConfiguration.{member} is not implemented.")
 

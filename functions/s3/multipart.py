@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared import copying, intake
+from shared import copying, intake, new_object
 from shared.clock import now_ms
 from shared.context import Context
 from shared.copying import source_of
@@ -21,20 +21,21 @@ MAX_PART_BYTES = 5 << 30
 MAX_PAGE = 1000
 
 
-@s3("CreateMultipartUpload", allow="s3:PutObject")
+@s3("CreateMultipartUpload", allow=new_object.permissions)
 def create_multipart_upload(ctx: Context) -> dict[str, Any]:
-    """Begin an upload. What the object's headers, metadata and checksum will be is settled here.
+    """Begin an upload. What the object's headers, metadata, tags, ACL, owner and kind of checksum will be is settled here.
 
-    Raises InvalidRequest for a checksum type that the algorithm cannot have, MetadataTooLarge.
+    Raises InvalidRequest for a checksum type that the algorithm cannot have, MetadataTooLarge, and what new_object.described raises.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html
     """
     algorithm, kind = ctx.params.get("ChecksumAlgorithm"), ctx.params.get("ChecksumType")
     settled: tuple[str | None, str | None] = checksums.checked_type(algorithm, kind)
     if not algorithm:
         settled = None, None
+    described = new_object.described(ctx)
     upload = UploadInfo(
-        new_upload_id(), ctx.bucket.id, ctx.key, ctx.owner_id, now_ms(), None, system_headers(ctx.params), user_metadata(ctx.headers),
-        *settled,
+        new_upload_id(), ctx.bucket.id, ctx.key, described.owner_id, now_ms(), None, system_headers(ctx.params), user_metadata(ctx.headers),
+        *settled, described.tags, described.acl,
     )
     uploads.create(upload)
     return {

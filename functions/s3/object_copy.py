@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from shared import new_object
 from shared.context import Context
-from shared.copying import MAX_COPY_BYTES, Source, permissions, source_of
+from shared.copying import MAX_COPY_BYTES, Source, permissions_of_object, source_of
 from shared.errors import InvalidArgument, InvalidRequest
 from shared.meta.objects import Found, NewVersion
+from shared.permissions import require
 from shared.protocol import checksums
 from shared.protocol.conditions import write_condition
 from shared.protocol.metadata import system_headers, user_metadata
@@ -19,17 +21,18 @@ ILLEGAL = (
 )
 
 
-@s3("CopyObject", allow=permissions, lane="slow")
+@s3("CopyObject", allow=permissions_of_object, lane="slow")
 def copy_object(ctx: Context) -> dict[str, Any]:
-    """Copy an object version of at most 5 GiB. Metadata comes along unless the directive says REPLACE.
+    """Copy an object version of at most 5 GiB. Metadata comes along, and so do tags, unless the directives say REPLACE; the ACL never does.
 
     The copy shares the source's bytes. Raises NoSuchKey, NoSuchVersion, PreconditionFailed, InvalidRequest (onto itself without any
-    change; too large; a delete marker), InvalidArgument (an unknown directive).
+    change; too large; a delete marker), InvalidArgument (an unknown directive), AccessDenied (tags that may not be
+    read or written), and what new_object.described raises.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
     """
-    replace = _replaces_metadata(ctx)
+    replace, replace_tags = _replaces(ctx, "metadata"), _replaces(ctx, "tagging")
     source, condition = source_of(ctx), write_condition(ctx.headers)
-    headers, metadata = system_headers(ctx.params), user_metadata(ctx.headers)
+    headers, metadata, described = system_headers(ctx.params), user_metadata(ctx.headers), new_object.described(ctx)
     _refuse_no_change(ctx, source, replace, headers)
     store = ctx.services.store
 
@@ -43,8 +46,11 @@ def copy_object(ctx: Context) -> dict[str, Any]:
             )
         kept = {name: value for name, value in found.headers.items() if name != REDIRECT}
         checksum = _checksum(ctx, found)
+        if found.tags_json and not replace_tags:
+            _require_tags(ctx, source)
         return NewVersion(
-            key=ctx.key, size=found.size, etag=found.etag, owner_id=ctx.owner_id,
+            key=ctx.key, size=found.size, etag=found.etag, owner_id=described.owner_id, acl=described.acl,
+            tags=described.tags if replace_tags else found.tags_json,
             headers=headers if replace else kept | {name: value for name, value in headers.items() if name == REDIRECT},
             metadata=metadata if replace else found.metadata, checksum_algorithm=checksum[0], checksum=checksum[1],
         )
@@ -57,11 +63,19 @@ def copy_object(ctx: Context) -> dict[str, Any]:
     }
 
 
-def _replaces_metadata(ctx: Context) -> bool:
-    directive = ctx.params.get("MetadataDirective", "COPY")
+def _require_tags(ctx: Context, source: Source) -> None:
+    """Reading the source's tags and writing them takes permissions, when there are any."""
+    reading = "s3:GetObjectTagging" if source.wanted.version_id is None else "s3:GetObjectVersionTagging"
+    there, here = f"{source.bucket.name}/{source.wanted.key.decode()}", f"{ctx.bucket.name}/{ctx.key.decode()}"
+    require(ctx, (reading, there), ("s3:PutObjectTagging", here))
+
+
+def _replaces(ctx: Context, what: str) -> bool:
+    name = f"x-amz-{what}-directive"
+    directive = ctx.headers.get(name, "COPY")
     if directive not in ("COPY", "REPLACE"):
-        raise InvalidArgument("Unknown metadata directive.", ArgumentName="x-amz-metadata-directive", ArgumentValue=directive)
-    return bool(directive == "REPLACE")
+        raise InvalidArgument(f"Unknown {what} directive.", ArgumentName=name, ArgumentValue=directive)
+    return directive == "REPLACE"
 
 
 def _refuse_no_change(ctx: Context, source: Source, replace: bool, headers: dict[str, str]) -> None:

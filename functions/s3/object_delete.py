@@ -6,7 +6,7 @@ from shared.context import Context
 from shared.errors import AccessDenied, MalformedXML, NotImplementedS3, S3Error
 from shared.meta import objects
 from shared.meta.objects import Deleted
-from shared.permissions import by_version, is_allowed
+from shared.permissions import by_version, each_key, is_allowed
 from shared.protocol.conditions import WriteCondition, parse_etags, write_condition
 from shared.protocol.target import MAX_KEY_BYTES
 from shared.registry import s3
@@ -26,7 +26,7 @@ def delete_object(ctx: Context) -> dict[str, Any]:
     return {"VersionId": deleted.version_id, "DeleteMarker": True if deleted.is_marker else None}
 
 
-@s3("DeleteObjects", allow="s3:DeleteObject", lane="slow")
+@s3("DeleteObjects", allow=each_key, lane="slow")
 def delete_objects(ctx: Context) -> dict[str, Any]:
     """Delete up to 1,000 keys or versions; each is allowed, and succeeds or fails, by itself. ``Quiet`` reports only failures.
 
@@ -37,7 +37,9 @@ def delete_objects(ctx: Context) -> dict[str, Any]:
     if not 1 <= len(wanted) <= MAX_KEYS:
         raise MalformedXML()
     wishes = [_one(entry) for entry in wanted]
-    allowed = [is_allowed(ctx, "s3:DeleteObjectVersion" if wish.version_id else "s3:DeleteObject", wish.key) for wish in wishes]
+    allowed = [
+        is_allowed(ctx, "s3:DeleteObjectVersion" if wish.version_id else "s3:DeleteObject", wish.key, wish.version_id) for wish in wishes
+    ]
     outcomes = iter(objects.delete_many(ctx.bucket.id, [wish for wish, may in zip(wishes, allowed, strict=True) if may], ctx.owner_id))
     done: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
@@ -47,6 +49,7 @@ def delete_objects(ctx: Context) -> dict[str, Any]:
             errors.append({"Key": entry["Key"], "VersionId": entry.get("VersionId"), "Code": outcome.code, "Message": outcome.message})
         elif not ctx.params["Delete"].get("Quiet"):
             done.append(_reported(entry, outcome))
+    ctx.failed_keys = {error["Key"]: error["Code"] for error in errors}
     return {"Deleted": done, "Errors": errors}
 
 

@@ -19,7 +19,6 @@ VALUES = {
     "uploadId": "0" * 32,
     "max-parts": "1",
     "versionId": "null",
-    "x-amz-copy-source": "/b/k",
     "x-amz-object-attributes": "ETag",
     "x-amz-rename-source": "/b/k",
 }
@@ -30,12 +29,15 @@ def target_of(operation: Operation, bucket: str) -> tuple[str, list[tuple[str, s
     path = {"service": "/", "bucket": f"/{bucket}", "object": f"/{bucket}/some/key"}[operation.level]
     pairs = [f"{name}={value}" if value else name for name, value in operation.literals.items()]
     pairs += [f"{name}={VALUES.get(name, 'x')}" for name in sorted(operation.needs) if name not in operation.literals]
-    return path + ("?" + "&".join(pairs) if pairs else ""), [(name, VALUES.get(name, "x")) for name in operation.routed_headers or ()]
+    values = VALUES | {"x-amz-copy-source": f"/{bucket}/k"}      # a source whose bucket is missing is told to anyone
+    return path + ("?" + "&".join(pairs) if pairs else ""), [(name, values.get(name, "x")) for name in operation.routed_headers or ()]
 
 
 def names(built: bool) -> list[str]:
     return sorted(name for name in MODEL if (name in BUILT) == built)
 
+
+BUILT_SUB_RESOURCES = {"acl", "tagging", "policy", "publicAccessBlock"}     # some methods of theirs succeed
 
 FOUNDATION = """
     ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject DeleteObjects CopyObject
@@ -102,7 +104,7 @@ def test_a_sub_resource_never_falls_through_to_the_object(raw: Raw, s3, bucket, 
     s3.put_object(Bucket=bucket, Key="k", Body=b"precious")
     for path in (f"/{bucket}/k", f"/{bucket}"):
         answer = raw(method, f"{path}?{query}", body=b"<x/>" if method in ("PUT", "POST") else b"")
-        assert answer.status in (405, 501, 400, 403), (path, answer)
+        assert answer.status in (405, 501, 400, 403) or query in BUILT_SUB_RESOURCES, (path, answer)
     assert raw("GET", f"/{bucket}/k").body == b"precious"
 
 
@@ -119,14 +121,9 @@ HEADERS = [
     ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
     ("x-amz-server-side-encryption-context", "e30="),
     ("x-amz-server-side-encryption-bucket-key-enabled", "true"),
-    ("x-amz-tagging", "a=b"),
     ("x-amz-object-lock-mode", "GOVERNANCE"),
     ("x-amz-object-lock-retain-until-date", "2033-01-01T00:00:00Z"),
     ("x-amz-object-lock-legal-hold", "ON"),
-    ("x-amz-grant-read", "id=x"),
-    ("x-amz-grant-full-control", "id=x"),
-    ("x-amz-acl", "public-read"),
-    ("x-amz-acl", "nonsense"),
     ("x-amz-storage-class", "GLACIER"),
     ("x-amz-storage-class", "nonsense"),
     ("x-amz-write-offset-bytes", "5"),
@@ -147,7 +144,6 @@ def test_a_header_whose_feature_is_not_built_is_refused(raw: Raw, s3, bucket, na
         assert answer.status in (400, 501), answer
         assert answer.code in (
             "NotImplemented",
-            "AccessControlListNotSupported",
             "InvalidStorageClass",
             "InvalidArgument",
             "InvalidRequest",
@@ -173,12 +169,8 @@ def test_a_header_that_asks_for_nothing_is_accepted(raw: Raw, bucket, name, valu
     assert raw("DELETE", f"/{bucket}/k", [(name, value)]).status == 204
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("x-amz-bucket-object-lock-enabled", "true"), ("x-amz-acl", "public-read"), ("x-amz-object-ownership", "ObjectWriter")],
-)
-def test_creating_a_bucket_with_an_unbuilt_feature_is_refused(raw: Raw, name, value):
-    answer = raw("PUT", "/bucket-that-is-never-made", [(name, value)])
+def test_creating_a_bucket_with_an_unbuilt_feature_is_refused(raw: Raw):
+    answer = raw("PUT", "/bucket-that-is-never-made", [("x-amz-bucket-object-lock-enabled", "true")])
     assert answer.status in (400, 501), answer
     assert raw("HEAD", "/bucket-that-is-never-made").status == 404
 

@@ -1,0 +1,39 @@
+"""The access control list of an object version: who may read it, and read or write the list."""
+
+from typing import Any
+
+from shared import acls
+from shared.acls import canonical_id
+from shared.auth import acl
+from shared.auth.engine import ENFORCED
+from shared.context import Context
+from shared.meta import labels
+from shared.permissions import by_version
+from shared.registry import s3
+from shared.views import find_version
+
+
+@s3("GetObjectAcl", allow=by_version("s3:GetObjectAcl", "s3:GetObjectVersionAcl"))
+def get_object_acl(ctx: Context) -> dict[str, Any]:
+    """Return owner and grants. Where ACLs are switched off everything is the bucket owner's.
+
+    Raises NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker).
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAcl.html
+    """
+    found = find_version(ctx, ctx.query.get("versionId"))
+    if ctx.bucket.ownership == ENFORCED:
+        return acls.shown(acl.private(canonical_id(ctx, ctx.bucket.owner_id)))
+    return acls.shown(acl.load(found.acl_json, canonical_id(ctx, found.owner_id)))
+
+
+@s3("PutObjectAcl", allow=by_version("s3:PutObjectAcl", "s3:PutObjectVersionAcl"))
+def put_object_acl(ctx: Context) -> None:
+    """Replace the list of the current or the named version; nothing else of it changes, its time neither.
+
+    Raises what PutBucketAcl raises, NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker).
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html
+    """
+    found = find_version(ctx, ctx.query.get("versionId"))
+    new = acls.asked(ctx, canonical_id(ctx, found.owner_id), canonical_id(ctx, ctx.bucket.owner_id))
+    acls.check(ctx.bucket, new)
+    labels.replace(ctx.bucket.id, ctx.key, found, acl=acl.dump(new))
