@@ -64,9 +64,10 @@ class AccessLog:
 
     def write(self, request: Request | None, *, status: int, duration_s: float, remote: str = "", operation: str = "",
               bucket: str | None = None, key: bytes | None = None, code: str | None = None, access_key: str | None = None,
-              bytes_in: int = 0, bytes_out: int = 0, id: str = "") -> None:
+              bytes_in: int = 0, bytes_out: int = 0, id: str = "", reason: str | None = None) -> None:
         """Log one answered request. ``remote`` is the client's address when a trusted proxy told it; None for the request
-        means that it could not be parsed: give the ``id`` its reply carried. Never raises: a full disk must not fail requests.
+        means that it could not be parsed: give the ``id`` its reply carried. ``reason`` says why it was refused, where somebody decided
+        that. Never raises: a full disk must not fail requests.
         """
         fields = {
             "time": timestamp(time.time()),
@@ -85,6 +86,8 @@ class AccessLog:
             "access_key": access_key,
             "user_agent": (request.header("user-agent") or "")[:MAX_AGENT] if request else "",
         }
+        if reason is not None:
+            fields["reason"] = reason
         self._put(self._line(fields))
 
     def _put(self, line: str) -> None:
@@ -110,7 +113,11 @@ def _text_line(fields: dict[str, Any]) -> str:
     quoted = {name: json.dumps(str(f[name])) for name in ("key", "user_agent")}
     return (f"{f['time']} {_plain(f['remote'])} {_plain(f['access_key'])} {_plain(f['method'])} {_plain(f['path'])} "
             f"{f['operation']} {_plain(f['bucket'])} {quoted['key']} {f['status']} {f['code']} {f['bytes_in']} {f['bytes_out']} "
-            f"{f['duration_ms']}ms {f['request_id']} {quoted['user_agent']}\n")
+            f"{f['duration_ms']}ms {f['request_id']} {quoted['user_agent']}{_reason(f)}\n")
+
+
+def _reason(fields: dict[str, Any]) -> str:
+    return f" {json.dumps(fields['reason'])}" if "reason" in fields else ""
 
 
 def _plain(value: str) -> str:
