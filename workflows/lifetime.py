@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shared import queue
+from shared import audit, queue
 from shared.meta import database
 from shared.settings import Settings
 
@@ -16,14 +16,16 @@ LOOK_S = 0.2
 
 @contextmanager
 def installation(settings: Settings) -> Iterator[None]:
-    """Connect the database, migrated, and choose the queue; let go of both afterwards."""
+    """Connect the database, migrated, choose the queue and the audit log; let go of them afterwards."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database.connect(settings.database_url, settings.data_dir)
     try:
         database.migrate()
         queue.configure(settings.queue_url, settings.data_dir)
+        audit.configure(settings)
         yield
     finally:
+        audit.close()
         queue.close()
         database.dispose()
 

@@ -12,7 +12,9 @@ from shared.blobs.engine import BlobEngine
 from shared.meta.runs import LONGEST_DELAY_S
 from shared.settings import Settings
 
-MODULES = ("sweep", "expire_uploads", "prune_runs")     # of this package; a test holds the list against the files
+MODULES = (     # a test holds the list against the files
+    "sweep", "expire_uploads", "prune_runs", "audit_retention", "index_search", "delete_tenant", "delete_bucket",
+)
 MOST_LEASE_S = LONGEST_DELAY_S
 
 
