@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared import metrics, queue
+from shared import audit, metrics, queue
 from shared.access_log import AccessLog
 from shared.auth.keys import new_access_key, new_secret
 from shared.auth.proxies import TrustedProxies
@@ -22,7 +22,7 @@ from shared.host.flask_host import FunctionHost
 from shared.host.server import Server, create_server
 from shared.host.wsgi import WsgiApplication
 from shared.identity import Identity
-from shared.meta import database, people, usage
+from shared.meta import database, logins, people, usage
 from shared.pipeline import Pipeline
 from shared.registry import load
 from shared.services import Services
@@ -116,12 +116,13 @@ def issue_root_key(master_key: MasterKey) -> tuple[str, str]:
 
 
 def reset_root(settings: Settings) -> tuple[str, str]:
-    """Issue new root credentials and return (access key, secret)."""
+    """Issue new root credentials and return (access key, secret). Root's password and second factor, which may be lost too, are void."""
     try:
         made = prepare(settings)
     except KeyUnusable:     # the old secrets are lost anyway: that is what this command is for
         made = None
     with database.session():
+        logins.remove(people.create_root().id)
         return made or issue_root_key(open_master_key(settings))
 
 
@@ -130,18 +131,21 @@ def build(settings: Settings) -> App:
     made = prepare(settings)
     services = assemble(settings)
     queue.configure(settings.queue_url, settings.data_dir)
+    audit.configure(settings)
     return App(services, made)
 
 
 def assemble(settings: Settings) -> Services:
     """The services of this process, over a database that is connected already."""
     counts = metrics.of_this_process(settings.data_dir)
+    master_key = open_master_key(settings)
     engine = DiskEngine(settings.data_dir, settings.reserve_bytes)
     counts.usage = lambda: [metrics.Usage(*row) for row in usage.by_bucket()]
     counts.disk = settings.data_dir
     return Services(
-        settings=settings, engine=engine, store=Store(engine), identity=Identity(open_master_key(settings)),
+        settings=settings, engine=engine, store=Store(engine), identity=Identity(master_key),
         proxies=TrustedProxies(settings.trusted_proxies), metrics=counts, log=AccessLog(settings.log_format),
+        master_key=master_key,
     )
 
 
@@ -165,7 +169,7 @@ class App:
         if entry.listener == "console":
             add_console_routes(host, self.services)
         server = create_server(
-            host.pipeline if entry.listener == "s3" else WsgiApplication(host),
+            host.pipeline if entry.listener == "s3" else WsgiApplication(host, refusal=host.refuse, lane=host.lane),
             sockets,
             fast=settings.threads_fast,
             write=settings.threads_write,
@@ -194,11 +198,14 @@ class App:
                 return direct.call(self.services, functions, function, arguments, body)
             if body is not None:
                 raise direct.UnfitArguments(f"{function_id} takes no body")
-            return function.call(arguments)
+            from shared.admin.calls import Calls
+
+            return Calls(self.services).invoke(function, arguments)
 
     def close(self) -> None:
         """Release files, locks and connections."""
         queue.close()
+        audit.close()
         self.services.engine.close()
         database.dispose()
 

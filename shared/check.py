@@ -32,8 +32,8 @@ Progress = Callable[[int, int | None, str], None]
 def check(app: Any, repair: bool, progress: Progress, deep: bool = False) -> Report:
     """Compare metadata and bytes, a page at a time. ``deep`` also reads all bytes and compares their checksums.
 
-    Changes nothing unless ``repair``, which corrects reference counts and bucket counters, and frees blobs that nothing refers to;
-    it deletes nothing. Raises ServiceUnavailable when the database goes away meanwhile: then run it again.
+    Changes nothing unless ``repair``, which corrects reference counts, bucket counters and what tenants use, and frees blobs that nothing
+    refers to; it deletes nothing. Raises ServiceUnavailable when the database goes away meanwhile: then run it again.
     """
     with session():
         recount.open_scratch()
@@ -70,6 +70,7 @@ class _Check:
         self._look_at_blobs()
         self._look_at_files()
         self._look_at_buckets()
+        self._look_at_tenants()
         if deep:
             self._read_everything()
         self._progress(self._total, self._total, "done")
@@ -223,6 +224,16 @@ class _Check:
         gone = "SELECT id FROM upload u WHERE NOT EXISTS (SELECT 1 FROM bucket k WHERE k.id = u.bucket_id)"
         for (upload_id,) in recount.query(gone).fetchall():
             self._report.add("uploads", bytes(upload_id).hex())
+
+    def _look_at_tenants(self) -> None:
+        for tenant in recount.tenants():
+            if not tenant.is_right:
+                if self._repair:
+                    recount.correct_usage(tenant.id)
+                self._report.add("tenants", f"{tenant.name}: off by {tenant.bytes} bytes, {tenant.objects} objects", repaired=self._repair)
+        gone = "SELECT name FROM bucket k WHERE k.tenant_id <> 0 AND NOT EXISTS (SELECT 1 FROM tenant t WHERE t.id = k.tenant_id)"
+        for (name,) in recount.query(gone).fetchall():
+            self._report.add("estranged", bytes(name).decode())
 
     # ---- bytes --------------------------------------------------------------------------------------------------------------------
 

@@ -34,14 +34,6 @@ class AccessDenied(S3Error):
     status, message = 403, "Access Denied"
 
 
-class AccountProblem(S3Error):
-    status, message = 403, "There is a problem with your account that prevents the operation from completing successfully."
-
-
-class AllAccessDisabled(S3Error):
-    status, message = 403, "All access to this object has been disabled."
-
-
 class AuthorizationHeaderMalformed(S3Error):
     status, message = 400, "The authorization header that you provided is not valid."
 
@@ -50,20 +42,12 @@ class AuthorizationQueryParametersError(S3Error):
     status, message = 400, "The authorization query parameters that you provided are not valid."
 
 
-class CredentialsNotSupported(S3Error):
-    status, message = 400, "This request does not support credentials."
-
-
 class ExpiredToken(S3Error):
     status, message = 400, "The provided token has expired."
 
 
 class InvalidAccessKeyId(S3Error):
     status, message = 403, "The AWS Access Key Id you provided does not exist in our records."
-
-
-class InvalidSecurity(S3Error):
-    status, message = 403, "The provided security credentials are not valid."
 
 
 class InvalidToken(S3Error):
@@ -205,6 +189,10 @@ class RequestTimeout(S3Error):
     message = "Your socket connection to the server was not read from or written to within the timeout period."
 
 
+class UnresolvableGrantByEmailAddress(S3Error):
+    status, message = 400, "The e-mail address you provided does not match any account on record."
+
+
 class UnexpectedContent(S3Error):
     status, message = 400, "This request does not support content."
 
@@ -259,6 +247,14 @@ class IllegalLocationConstraintException(S3Error):
 
 class IllegalVersioningConfigurationException(S3Error):
     status, message = 400, "The versioning configuration specified in the request is invalid."
+
+
+class InvalidBucketAclWithObjectOwnership(S3Error):
+    status, message = 400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
+
+
+class InvalidBucketAclWithBlockPublicAccessError(S3Error):
+    status, message = 400, "Bucket cannot have public ACLs set with BlockPublicAccess enabled"
 
 
 class InvalidBucketState(S3Error):
@@ -398,3 +394,18 @@ class SlowDown(S3Error):
 class StorageFull(S3Error):
     status, message = 507, "There is not enough free space to store this. Deleting is still possible."
     code_name = "InsufficientStorage"
+
+
+# ---- tenants, people and policies: the admin API's own ----------------------------------------------------------------------------
+
+
+class NotFound(S3Error):
+    status, message = 404, "There is no such thing, or you may not know of it."
+
+
+class AlreadyExists(S3Error):
+    status, message = 409, "There is one of that name already."
+
+
+class Conflict(S3Error):
+    status, message = 409, "The request does not fit the state of what it names."

@@ -26,6 +26,8 @@ KINDS = {
     "homeless": (WRONG, "versions of buckets that are gone"),
     "refs": (WRONG, "blobs whose references are miscounted"),
     "counters": (WRONG, "buckets whose counters differ from a recount"),
+    "tenants": (WRONG, "tenants whose usage differs from a recount"),
+    "estranged": (WRONG, "buckets of tenants that are gone"),
     "overdue": (WRONG, "files without a row that no sweeper came for"),
     "orphans": (WAITING, "files without a row, to be swept"),
     "freed": (WAITING, "blobs without references, to be swept"),

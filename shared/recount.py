@@ -15,7 +15,7 @@ from shared.clock import now_ms
 from shared.meta import counters
 from shared.meta.counters import Delta
 from shared.meta.database import connection, is_sqlite, transaction
-from shared.meta.locks import lock_bucket
+from shared.meta.locks import lock_bucket, lock_usage
 
 PAGE_ROWS = 1000
 PAGE_BODIES = 20        # a body may have 10,000 parts
@@ -84,6 +84,20 @@ _TOTALS = """
         COUNT(c.shard)
     FROM bucket k LEFT JOIN counter c ON c.bucket_id = k.id WHERE k.id = ? GROUP BY k.id
 """
+
+
+_TENANTS = """
+    SELECT t.id, t.name,
+        (SELECT COALESCE(SUM(o.size), 0) FROM bucket k JOIN object o ON o.bucket_id = k.id WHERE k.tenant_id = t.id)
+            + (SELECT COALESCE(SUM(v.size), 0) FROM bucket k JOIN version v ON v.bucket_id = k.id WHERE k.tenant_id = t.id)
+            + (SELECT COALESCE(SUM(p.size), 0) FROM bucket k JOIN upload u ON u.bucket_id = k.id JOIN part p ON p.body_id = u.id
+                WHERE k.tenant_id = t.id) - t.bytes,
+        (SELECT COUNT(*) FROM bucket k JOIN object o ON o.bucket_id = k.id WHERE k.tenant_id = t.id)
+            + (SELECT COUNT(*) FROM bucket k JOIN version v ON v.bucket_id = k.id WHERE k.tenant_id = t.id AND NOT v.is_marker) - t.objects
+    FROM tenant t WHERE {which} LIMIT 1
+"""
+_NEXT_TENANT = _TENANTS.format(which="t.id > ? ORDER BY t.id")
+_ONE_TENANT = _TENANTS.format(which="t.id = ?")
 
 
 class VersionRow(NamedTuple):
@@ -261,6 +275,46 @@ def totals(bucket_id: int) -> Totals | None:
     numbers = [int(value) for value in row]
     missing = Delta(*(true - said for true, said in zip(numbers[:4], numbers[4:8], strict=True)))
     return Totals(missing, has_counters=bool(numbers[8]))
+
+
+class Usage(NamedTuple):
+    """What a tenant's row misses compared with a recount; negative: it has too much."""
+
+    id: int
+    name: str
+    bytes: int
+    objects: int
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.bytes and not self.objects
+
+
+def tenants() -> Iterator[Usage]:
+    """Recount one tenant after the other, each in one statement."""
+    after = 0
+    while row := query(_NEXT_TENANT, after).fetchone():
+        yield _usage(row)
+        after = row[0]
+
+
+def _usage(row: Any) -> Usage:
+    return Usage(row[0], row[1], int(row[2]), int(row[3]))
+
+
+def correct_usage(tenant_id: int) -> None:
+    """Recount a tenant again and add the difference to what it uses, in one transaction.
+
+    Rows and usage change together, so the difference of one snapshot stays true whatever is written meanwhile: writers need not wait.
+    Another repair of the same tenant must.
+    """
+    with transaction() as conn:
+        lock_usage(conn, tenant_id)
+        row = query(_ONE_TENANT, tenant_id).fetchone()
+        if row is not None:
+            missing = _usage(row)
+            query("UPDATE tenant SET bytes = bytes + ?, objects = objects + ? WHERE id = ?", missing.bytes, missing.objects, tenant_id)
 
 
 def correct_counters(bucket_id: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -20,6 +21,8 @@ Call = Callable[[Any], Any]     # an S3 function takes the Context, an admin fun
 Permissions = Callable[["Context"], Iterable[tuple[str, str]]]
 F = TypeVar("F", bound=Call)
 
+KINDS = ("admin", "s3")      # of functions, and the packages they are in
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})      # of admin functions
 DOCUMENT_BYTES = 4 << 20    # of XML: a Complete with 10,000 parts and checksums is 2 MB, a DeleteObjects with 1,000 longest keys 3 MB
 
 
@@ -37,8 +40,14 @@ class Function:
     call: Call
     allow: tuple[str, ...] | Permissions
     operation: Operation | None = None          # of the S3 service model
-    line: str = ""                              # "GET /api/v1/version", for admin functions
+    line: str = ""                              # "GET /api/v1/users/{user}", for admin functions
     lane: Lane | None = None                    # None: reads in "fast", everything else in "write"
+    takes: Any = None                           # the pydantic model of an admin function's body
+    query: Any = None                           # … of its query
+    gives: Any = None                           # … of its reply; any type pydantic knows
+    status: int = 200                           # of its reply
+    event: str = ""                             # under which the audit log has it
+    inside: bool = False                        # it asks about what it finds itself; the reply is held back when it did not
 
     @property
     def id(self) -> str:
@@ -67,11 +76,25 @@ def s3(name: str, *, allow: str | tuple[str, ...] | Permissions, lane: Lane | No
     return declare
 
 
-def admin(line: str, *, allow: str) -> Callable[[F], F]:
-    """Declare a console or operator action: ``line`` is its method and path."""
+def admin(
+    line: str, *, allow: str, takes: Any = None, query: Any = None, gives: Any = None, status: int = 200, event: str = "",
+    inside: bool = False, lane: Lane | None = None,
+) -> Callable[[F], F]:
+    """Declare a console or operator action: ``line`` is its method and path, ``"GET /api/v1/users/{user}"``.
+
+    ``allow`` is ANYONE, SIGNED_IN or an action. An ``admin:`` action is asked about everything of the caller's own tenant before the
+    function is called; with ``inside`` only by the function, through ``ctx.require``. An ``s3:`` action is asked about where the function
+    calls the S3 operation of that permission (shared/admin/s3.py). Models are pydantic's: ``takes`` the body, ``query`` the parameters,
+    ``gives`` the reply (None: 204; text such as "text/csv": bytes of this media type, or an iterator of such).
+    Raises AlreadyDeclared, ValueError for a path that cannot be.
+    """
+    method, _, path = line.partition(" ")
+    if method not in METHODS or not re.fullmatch(r"(/[a-z0-9_.-]*|/\{[a-z_]+\})+", path):
+        raise ValueError(f"not a method and a path with {{names}}: {line!r}")
 
     def declare(call: F) -> F:
-        _add(Function(call.__name__, "admin", call, (allow,), line=line))
+        _add(Function(call.__name__, "admin", call, (allow,), line=line, takes=takes, query=query, gives=gives,
+                      status=status if gives is not None else 204, event=event, inside=inside, lane=lane))
         return call
 
     return declare
@@ -84,9 +107,14 @@ def _add(function: Function) -> None:
 
 
 def load(patterns: Iterable[str] = ("*",)) -> dict[str, Function]:
-    """Import every module below ``functions`` and return the declared functions whose id matches one of the glob patterns."""
-    package = importlib.import_module("functions")
-    for module in pkgutil.walk_packages(package.__path__, "functions."):
-        importlib.import_module(module.name)
+    """Import the modules below ``functions`` and return the declared functions whose id matches one of the glob patterns.
+
+    A process that hosts S3 functions alone imports no others: what the admin API stands on takes memory.
+    """
     wanted = list(patterns)
+    for kind in KINDS:
+        if any(fnmatchcase(kind, pattern.partition(".")[0]) for pattern in wanted):
+            package = importlib.import_module(f"functions.{kind}")
+            for module in pkgutil.walk_packages(package.__path__, f"functions.{kind}."):
+                importlib.import_module(module.name)
     return {name: function for name, function in sorted(_functions.items()) if any(fnmatchcase(name, pattern) for pattern in wanted)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.access_log import AccessLog
 from shared.auth.proxies import TrustedProxies
+from shared.auth.sealing import MasterKey
 from shared.blobs.engine import BlobEngine
 from shared.identity import Identity
 from shared.metrics import Metrics
@@ -24,3 +25,4 @@ class Services:
     proxies: TrustedProxies
     metrics: Metrics
     log: AccessLog
+    master_key: MasterKey

@@ -18,6 +18,14 @@ PREFIX = "MAXIOFS_"
 FILE_NAME = "maxiofs.toml"                        # looked for in the data dir, unless `config` names another
 MASK = "********"
 
+# MinIO's variables that mean the same, in order: a later one wins. https://github.com/minio/minio/blob/master/docs/config/README.md
+MINIO = {
+    "MINIO_ACCESS_KEY": "root_access_key", "MINIO_SECRET_KEY": "root_secret_key", "MINIO_ROOT_USER_FILE": "root_access_key",
+    "MINIO_ROOT_PASSWORD_FILE": "root_secret_key", "MINIO_ROOT_USER": "root_access_key", "MINIO_ROOT_PASSWORD": "root_secret_key",
+    "MINIO_REGION": "region", "MINIO_SITE_REGION": "region", "MINIO_DOMAIN": "domain", "MINIO_SERVER_URL": "public_url",
+    "MINIO_BROWSER_REDIRECT_URL": "console_public_url",
+}
+
 # What Kubernetes puts into every container beside a service named "maxiofs" or "maxiofs-something".
 _KUBERNETES = re.compile(r"MAXIOFS_(PORT$|PORT_|SERVICE_)")
 _KUBERNETES_NEIGHBOUR = re.compile(r"MAXIOFS_\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
@@ -234,6 +242,7 @@ class Settings:
     metrics_token: str = _row("", SECRET_KEY, "bearer token that /metrics asks for", secret=True)
     master_key: str = _row("", text(r"[0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=", "be 32 bytes as 64 hexadecimal digits or as base64"),
                            "key that seals secrets at rest (default: a file in the data dir)", secret=True)
+    bootstrap: Path | None = _row(None, folder, "file or folder (TOML, JSON) of what is to be there: applied at each start")
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -300,10 +309,12 @@ def _parse(row: Setting, value: Any, label: str, problems: list[str]) -> Any:
 
 def _empty(row: Setting) -> Any:
     """What "nothing given and no default" is for this kind of setting."""
-    return {"domain": [], "trusted_proxies": [], "config": None}.get(row.name, "")
+    return {"domain": [], "trusted_proxies": [], "config": None, "bootstrap": None}.get(row.name, "")
 
 
 def _source(label: str) -> str:
+    if label.startswith("MINIO_"):
+        return f"environment ({label})"
     return "flag" if label.startswith("--") else "environment" if label.startswith(PREFIX) else "file"
 
 
@@ -316,7 +327,7 @@ def _from_flags(flags: Mapping[str, Any]) -> Found:
 
 
 def _from_environ(environ: Mapping[str, str], problems: list[str]) -> Found:
-    found: Found = {}
+    found: Found = _from_minio(environ, problems)
     for name, value in sorted(environ.items()):
         if not name.startswith(PREFIX) or _of_kubernetes(name, value):
             continue
@@ -329,6 +340,16 @@ def _from_environ(environ: Mapping[str, str], problems: list[str]) -> Found:
             if environ.get(row.env):
                 problems.append(f"{name}: {row.env} is set too; set one of them")
             found[row.name] = (_read_secret(name, Path(value), problems), name)
+    return found
+
+
+def _from_minio(environ: Mapping[str, str], problems: list[str]) -> Found:
+    """What MinIO's variables say, for those who come from there. Our own variables win; which were used is logged at start."""
+    found: Found = {}
+    for name, setting in MINIO.items():
+        value = environ.get(name, "")
+        if value and not environ.get(BY_NAME[setting].env) and not environ.get(BY_NAME[setting].env + "_FILE"):
+            found[setting] = (_read_secret(name, Path(value), problems) if name.endswith("_FILE") else value, name)
     return found
 
 

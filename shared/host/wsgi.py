@@ -44,6 +44,7 @@ class WsgiTask(WSGITask):  # type: ignore[misc]
             "SERVER_PORT": str(server.effective_port),
             "SERVER_PROTOCOL": f"HTTP/{self.version}",
             "SERVER_SOFTWARE": server.adj.ident,
+            "maxiofs.request": request,
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": request.scheme,
             "wsgi.errors": sys.stderr,
@@ -86,28 +87,40 @@ class WsgiApplication:
 
     task_class = WsgiTask
 
-    def __init__(self, wsgi: Callable[[dict[str, Any], Any], Iterable[bytes]], max_body_bytes: int = WSGI_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        wsgi: Callable[[dict[str, Any], Any], Iterable[bytes]],
+        max_body_bytes: int = WSGI_BODY_BYTES,
+        refusal: Callable[[Request | None, S3Error], Reply] | None = None,
+        lane: Callable[[Request], Lane] = lambda _: "fast",
+    ) -> None:
         self.wsgi = wsgi
         self._max_body_bytes = max_body_bytes
+        self._refusal = refusal or _refused
+        self._lane = lane
 
     def admit(self, request: Request) -> Admission | Refusal:
         """Everybody may send a little; the WSGI application decides the rest."""
         if (request.content_length or 0) > self._max_body_bytes:
             return Refusal(self.refuse(request, EntityTooLarge(MaxSizeAllowed=self._max_body_bytes)))
-        return Admission(MemorySink(self._max_body_bytes, EntityTooLarge), lane="fast")
+        return Admission(MemorySink(self._max_body_bytes, EntityTooLarge), lane=self.lane(request))
 
     def refuse(self, request: Request | None, error: S3Error) -> Reply:
-        """The error as JSON."""
-        status = 413 if isinstance(error, EntityTooLarge) else error.status
-        document = json.dumps({"error": error.code, "message": error.message}).encode()
-        return Reply(status, [("Content-Type", "application/json")], document)
+        """The error as JSON, in the words of the application when it has any."""
+        return self._refusal(request, error)
 
     def respond(self, request: Request, admission: Admission | None, body: Body) -> Reply:
         """Only bodies that did not arrive whole come here; WsgiTask answers the others."""
         return self.refuse(request, body.error or S3Error())
 
     def lane(self, request: Request) -> Lane:
-        return "fast"
+        return self._lane(request)
+
+
+def _refused(_: Request | None, error: S3Error) -> Reply:
+    status = 413 if isinstance(error, EntityTooLarge) else error.status
+    document = json.dumps({"error": error.code, "message": error.message}).encode()
+    return Reply(status, [("Content-Type", "application/json")], document)
 
 
 def _unquoted(path: str) -> str:
