@@ -1,17 +1,20 @@
-"""Writes the pages that are derived from declarations: docs/s3-compatibility.md and docs/settings.md."""
+"""Writes the pages that are derived from declarations: docs/s3-compatibility.md, docs/settings.md and docs/api.md."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from scripts import api_page
+from shared import dynamic
 from shared.protocol import unbuilt, wire
 from shared.protocol.codec import Operation
 from shared.protocol.model import load_model
 from shared.registry import Function, load
-from shared.settings import BYTES, ROOT, SECONDS, SETTINGS, Setting
+from shared.settings import BYTES, MINIO, ROOT, SECONDS, SETTINGS, Setting
 
 API = "https://docs.aws.amazon.com/AmazonS3/latest/API/API_{}.html"
 MADE = "<!-- Made by `python -m scripts.docs`; a test fails when it is not current. Change the declarations instead. -->\n"
@@ -41,6 +44,10 @@ exist is an error that names the nearest one. `./scripts/maxiofs settings` shows
 Sizes are bytes, or a number with {sizes}. Times are seconds, or a number with {times}.
 Secrets have no flag, because flags show in the list of processes. Where `_FILE` is said, the variable with `_FILE` behind its
 name gives the path of a file that holds the value.
+"""
+DYNAMIC_ABOUT = """\
+These are changed in the console, with `PUT /api/v1/settings/{key}`, or with `./scripts/maxiofs settings set KEY=VALUE`. Every process
+follows at its next request, and every change is in the audit log. Others will come with what carries them out.
 """
 LEVELS = {"service": "The service", "bucket": "Buckets", "object": "Objects"}
 
@@ -84,7 +91,6 @@ def _headers() -> Iterator[str]:
         prefix = "…" if name in unbuilt.PREFIXES else ""
         values = ", ".join(f"`{value}`" if value else "empty" for value in sorted(unbuilt.HARMLESS.get(name, ()))) or "none"
         yield f"| `{name}{prefix}` | {values} |"
-    yield f"| `x-amz-acl` | {_words(unbuilt.OWNERS_ONLY)}; else `AccessControlListNotSupported` |"
     yield f"| `x-amz-storage-class` | {_words(unbuilt.STORAGE_CLASSES)}; else `InvalidStorageClass` |"
     yield ""
 
@@ -120,8 +126,22 @@ def settings() -> str:
         *(_setting_row(row) for row in SETTINGS), "",
         "The file is TOML, with the names without `MAXIOFS_`, in lower case:", "",
         "```toml", 'listen = "0.0.0.0:8080"', 'trusted_proxies = ["10.0.0.0/8"]', 'reserve_bytes = "2GiB"', "```", "",
+        "For who comes from MinIO, these variables mean the same where ours are not set; which were used is logged at start: "
+        + ", ".join(f"`{name}`" for name in MINIO) + ".", "",
+        "## While the server runs", "", DYNAMIC_ABOUT, "| setting | default | values | meaning |", "| --- | --- | --- | --- |",
+        *(f"| `{row.name}` | `{_json(row.default)}` | {_values(row)} | {row.help} |" for row in dynamic.SETTINGS), "",
     ]
     return "\n".join(lines)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value)
+
+
+def _values(row: dynamic.Setting) -> str:
+    if row.kind == "int":
+        return f"{row.low} to {row.high}"
+    return ", ".join(f"`{one}`" for one in row.choices) if row.choices else "`true`, `false`"
 
 
 def _units(units: dict[str, int]) -> str:
@@ -159,7 +179,9 @@ def _in_units(value: int, units: dict[str, int]) -> str:
     return f"{value // factor}{_unit(unit)}"
 
 
-PAGES: dict[str, Callable[[], str]] = {"docs/s3-compatibility.md": compatibility, "docs/settings.md": settings}
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/s3-compatibility.md": compatibility, "docs/settings.md": settings, "docs/api.md": api_page.page,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -56,9 +56,10 @@ def _require_data(context: Context) -> None:
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="write the reply's Body to this file")
 @with_settings
 def invoke(context: Context, function: str, payload: str, body: BinaryIO | None, output: Path | None) -> None:
-    """Call one function as root, without HTTP. Arguments and result are those of boto3.
+    """Call one function as root, without HTTP. Arguments and result are those of boto3; of admin functions, those of the API.
 
     \b
+    maxiofs invoke admin.create_user '{"username": "ann", "policies": ["readonly"]}'
     maxiofs invoke s3.CreateBucket '{"Bucket": "first"}'
     maxiofs invoke s3.PutObject '{"Bucket": "first", "Key": "hello"}' --body hello.txt
     maxiofs invoke s3.GetObject '{"Bucket": "first", "Key": "hello"}' --output hello.txt

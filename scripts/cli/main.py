@@ -10,8 +10,8 @@ from importlib import metadata
 
 import click
 
-from scripts.cli import ask, serve
-from scripts.cli.command import EXIT_CODES, FAILED, Context, fail_as_json, with_settings
+from scripts.cli import access, ask, audit, bootstrap, key, people, serve, settings
+from scripts.cli.command import EXIT_CODES, FAILED, fail_as_json
 from shared.settings import version as version_of_server
 
 
@@ -22,23 +22,6 @@ def maxiofs() -> None:
     Every setting is a flag, an environment variable, and a line of maxiofs.toml in the data folder, in this order.
     Secrets have no flag, since flags show in the list of processes: use the variable, or the variable with _FILE.
     """
-
-
-@maxiofs.command()
-@with_settings
-def settings(context: Context) -> None:
-    """Show every setting, where its value came from, and what it means."""
-    rows = context.settings.rows()
-    if context.as_json:
-        context.show({row.pop("name"): row for row in rows})
-        return
-    from rich.console import Console  # late: processes of the server import this module too
-    from rich.table import Table
-
-    table = Table("setting", "value", "from", "meaning", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row["env"], row["value"] or "-", row["source"], row["help"])
-    Console().print(table)
 
 
 @maxiofs.command()
@@ -54,7 +37,8 @@ def version(as_json: bool) -> None:
 
 
 for command in (serve.up, serve.functions, serve.workflows, serve.scheduler, serve.prepare,
-                ask.invoke, ask.run, ask.check, ask.root):
+                ask.invoke, ask.run, ask.check, ask.root, audit.audit, settings.settings, bootstrap.bootstrap, key.key,
+                people.user, people.group, people.role, people.session, access.tenant, access.policy):
     maxiofs.add_command(command)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import functools
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -23,6 +24,9 @@ from shared.host import child, manifest
 from shared.host.listening import StartError, bind, bound
 from shared.host.processes import Supervisor, module_command
 from shared.settings import BY_NAME, ROOT, Address, Settings
+
+log = logging.getLogger("maxiofs.cli")
+log.setLevel(logging.INFO)
 
 
 @click.command()
@@ -154,7 +158,27 @@ def prepare(context: Context) -> None:
     from shared import app
 
     made = app.prepare(context.settings)
+    for name, source in context.settings.sources.items():
+        if source.startswith("environment ("):
+            log.info("the setting %s was taken from the %s", name, source)
+    if context.settings.bootstrap:
+        _bootstrap(context.settings)
     click.echo(json.dumps({"access_key": made[0], "secret_key": made[1]} if made else None))
+
+
+def _bootstrap(settings: Settings) -> None:
+    """Apply the bootstrap file before anything is served."""
+    from shared import audit, bootstrap
+    from shared.app import open_master_key
+    from shared.meta import database
+
+    assert settings.bootstrap is not None
+    audit.configure(settings)
+    try:
+        with database.session():
+            bootstrap.start(settings.bootstrap, open_master_key(settings))
+    finally:
+        audit.close()
 
 
 @click.command()

@@ -77,6 +77,14 @@ def test_a_text_line_has_the_same_facts(pipe):
     assert ' GET /b/k GetObject b "k" 200 - 0 0 1.5ms ' in line and line.endswith('"x y"\n')
 
 
+@pytest.mark.parametrize(("form", "shown"), [("json", '"reason":"statement \\"a\\" denies"}\n'), ("text", ' "statement \\"a\\" denies"\n')])
+def test_why_it_was_refused_is_the_last_fact(pipe, form, shown):
+    [line] = lines(pipe, form, Request("GET", "/", []), status=403, reason='statement "a" denies')
+    assert line.endswith(shown)
+    [line] = lines(pipe, form, Request("GET", "/", []))
+    assert "reason" not in line
+
+
 def test_a_request_that_could_not_be_parsed_is_logged_too(pipe):
     [line] = lines(pipe, "json", None, id="0123456789ABCDEF", code="InvalidRequest")
     assert json.loads(line)["request_id"] == "0123456789ABCDEF"

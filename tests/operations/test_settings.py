@@ -114,6 +114,33 @@ def test_a_port_variable_that_kubernetes_would_not_write_is_an_error():
     assert "MAXIOFS_CONSOLE_PORT" in refused(environ={"MAXIOFS_CONSOLE_PORT": "8081"})
 
 
+def test_variables_of_minio_mean_the_same(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("minio-secret-0123\n")
+    found = load({}, {"MINIO_ROOT_USER": "minio-root", "MINIO_ROOT_PASSWORD_FILE": str(secret), "MINIO_REGION": "eu-west-1",
+                      "MINIO_DOMAIN": "s3.example.com", "MINIO_VOLUMES": "/data", "MINIO_PROMETHEUS_AUTH_TYPE": "public"})
+    assert (found.root_access_key, found.root_secret_key, found.region) == ("minio-root", "minio-secret-0123", "eu-west-1")
+    assert found.domain == ["s3.example.com"]
+    assert found.sources["root_access_key"] == "environment (MINIO_ROOT_USER)"
+
+
+@pytest.mark.parametrize("environ", [
+    {"MAXIOFS_ROOT_ACCESS_KEY": "ours", "MAXIOFS_ROOT_SECRET_KEY": "our-secret-0123"},
+    {"MINIO_ACCESS_KEY": "older", "MINIO_SECRET_KEY": "older-secret-0123", "MAXIOFS_ROOT_ACCESS_KEY": "ours",
+     "MAXIOFS_ROOT_SECRET_KEY": "our-secret-0123"},
+])
+def test_our_own_variables_win_over_minios(environ):
+    found = load({}, {"MINIO_ROOT_USER": "theirs", "MINIO_ROOT_PASSWORD": "their-secret-0123", **environ})
+    assert (found.root_access_key, found.root_secret_key) == ("ours", "our-secret-0123")
+    assert found.sources["root_access_key"] == "environment"
+
+
+def test_the_newer_of_minios_variables_wins():
+    found = load({}, {"MINIO_ROOT_USER": "newer", "MINIO_ROOT_PASSWORD": "newer-secret-0123", "MINIO_ACCESS_KEY": "older",
+                      "MINIO_SECRET_KEY": "older-secret-0123"})
+    assert found.root_access_key == "newer"
+
+
 def test_secrets_can_be_files(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("0123456789abcdef\n")
