@@ -147,7 +147,7 @@ def test_a_delete_with_a_condition_we_do_not_know_deletes_nothing(condition: dic
 def asking(engine: DiskEngine, bucket: buckets.BucketInfo, key: bytes, **headers: str) -> Any:
     """A request as GetObject sees it."""
     return SimpleNamespace(
-        bucket=bucket, key=key, query={}, params={}, notes=[], request=SimpleNamespace(method="GET", may_wait=True),
+        bucket=bucket, key=key, query={}, params={}, notes=[], judged={}, request=SimpleNamespace(method="GET", may_wait=True),
         headers={name.replace("_", "-"): value for name, value in headers.items()}, services=SimpleNamespace(store=Store(engine)),
     )
 
