@@ -86,6 +86,10 @@ class InvalidEncryptionAlgorithmError(S3Error):
     status, message = 400, "The encryption request you specified is not valid. The valid value is AES256."
 
 
+class InvalidAction(S3Error):
+    status, message = 400, "The action or operation requested is invalid."
+
+
 class InvalidRequest(S3Error):
     status, message = 400, "Invalid Request"
 

@@ -33,6 +33,7 @@ from shared.errors import (
 from shared.host.contract import Admission, Body, Lane, Refusal, TakesLonger
 from shared.meta import database
 from shared.permissions import hidden, judge, refusal, require_owner, wanted
+from shared.protocol import query_api
 from shared.protocol.error_xml import render_xml
 from shared.protocol.model import load_model
 from shared.protocol.target import Target, parse_target
@@ -45,7 +46,7 @@ HOST_ID = "bWF4aW9mcw=="       # x-amz-id-2: AWS support's second request id; co
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 MAINTENANCE_RETRY_S = 60        # what Retry-After says to writers while nothing may change
-NO_TARGET = Target(None, None, "/", "", {})
+NO_TARGET = Target(None, None, "", "", {})
 
 log = logging.getLogger("maxiofs.pipeline")
 Step = Callable[[Context], None]
@@ -184,6 +185,8 @@ class Pipeline:
         """Name what is not built. Only to those who signed: nobody else learns what this server has."""
         if ctx.caller is None:
             raise AccessDenied()
+        if query_api.is_query_api(ctx.request.method, ctx.target):
+            raise query_api.refusal(ctx.body.data if ctx.body else b"")
         name = self._model.name_of(ctx.request.method, ctx.target.level, ctx.query, ctx.headers)
         raise NotImplementedS3(f"The operation {name} is not implemented.", Operation=name)
 
@@ -264,10 +267,7 @@ class Pipeline:
         if reply is None:
             refusal = as_s3_error(error or InternalError())
             code = refusal.code
-            resource = ctx.request.target.partition("?")[0]
-            head = ctx.request.method == "HEAD"
-            status, headers, body = render_xml(refusal, resource=resource, request_id=ctx.request.id, host_id=HOST_ID, head=head)
-            reply = Reply(status, headers, body)
+            reply = Reply(*_rendered(ctx, refusal))
         reply.headers += [("x-amz-request-id", ctx.request.id), ("x-amz-id-2", HOST_ID), *ctx.notes]
         self._record(ctx, reply, code, time.perf_counter() - started)
         return reply
@@ -292,6 +292,13 @@ def in_maintenance() -> ServiceUnavailable:
     error = ServiceUnavailable("The server is in maintenance: it can be read, but not written. Please try again later.")
     error.headers["Retry-After"] = str(MAINTENANCE_RETRY_S)
     return error
+
+
+def _rendered(ctx: Context, error: S3Error) -> tuple[int, list[tuple[str, str]], bytes]:
+    if query_api.is_query_api(ctx.request.method, ctx.target):
+        return query_api.render(error, ctx.request.id)
+    resource, head = ctx.request.target.partition("?")[0], ctx.request.method == "HEAD"
+    return render_xml(error, resource=resource, request_id=ctx.request.id, host_id=HOST_ID, head=head)
 
 
 def _seems_to_name_a_key(target: str) -> bool:

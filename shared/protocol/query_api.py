@@ -1,0 +1,49 @@
+"""The place of the IAM and STS protocols: ``POST /`` with a form that names an action, and errors in a form of their own.
+
+Their actions come later. Until then each one is refused by name, so that tools which ask for one learn it at once and do not try again.
+https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from urllib.parse import parse_qs
+
+from botocore.loaders import Loader
+
+from shared.errors import InvalidAction, S3Error
+from shared.protocol.scalars import xml_text
+from shared.protocol.target import Target
+
+NAMESPACES = {"iam": "https://iam.amazonaws.com/doc/2010-05-08/", "sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
+_LONGEST_NAME = 128
+
+
+def is_query_api(method: str, target: Target) -> bool:
+    """Whether a request speaks one of the two: S3 has no operation there."""
+    return method == "POST" and target.bucket is None and target.raw_path == "/"
+
+
+def refusal(form: bytes) -> InvalidAction:
+    """The error that tells a signed request its action is not offered. ``form`` is empty when the body has not come yet."""
+    fields = parse_qs(form.decode("latin-1"), max_num_fields=10_000) if form.count(b"&") < 10_000 else {}
+    action, version = (fields.get(name, [""])[0][:_LONGEST_NAME] for name in ("Action", "Version"))
+    if not action:
+        return InvalidAction("The request names no action.")
+    service = next((name for name in NAMESPACES if action in _actions(name)), None)
+    if service is None:
+        return InvalidAction(f"Could not find operation {action} for version {version or 'NO_VERSION_SPECIFIED'}")
+    return InvalidAction(f"The action {action} of {service.upper()} is not offered yet. The admin API has what it is about.")
+
+
+@cache
+def _actions(service: str) -> frozenset[str]:
+    return frozenset(Loader().load_service_model(service, "service-2")["operations"])
+
+
+def render(error: S3Error, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    """(status, headers, body) for an error, as both protocols write it."""
+    kind = "Sender" if error.status < 500 else "Receiver"
+    text = (f'<ErrorResponse xmlns="{NAMESPACES["iam"]}"><Error><Type>{kind}</Type><Code>{xml_text(error.code)}</Code>'
+            f"<Message>{xml_text(error.message)}</Message></Error><RequestId>{xml_text(request_id)}</RequestId></ErrorResponse>")
+    return error.status, [*error.headers.items(), ("Content-Type", "text/xml")], text.encode()
