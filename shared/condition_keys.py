@@ -23,7 +23,8 @@ from shared.protocol.copy_source import parse_copy_source
 if TYPE_CHECKING:
     from shared.context import Context
 
-EXISTING_TAG, REQUEST_TAG, HEADER = "s3:existingobjecttag/", "s3:requestobjecttag/", "s3:x-amz-"
+EXISTING_TAG, REQUEST_TAG, PRINCIPAL_TAG = "s3:existingobjecttag", "s3:requestobjecttag", "aws:principaltag"
+HEADER = "s3:x-amz-"
 MAKING = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 TAGS_IN_BODY = "PutObjectTagging"       # the one operation whose tags are not in a header
 MECHANISMS = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "query-v2": "REST-QUERY-STRING"}
@@ -54,10 +55,9 @@ class Asked:
         if (single := _SINGLE.get(key)) is not None:
             value = single(self._ctx)
             return None if value is None else (value,)
-        if key.startswith(EXISTING_TAG):
-            return self._existing_tags(key[len(EXISTING_TAG):])
-        if key.startswith(REQUEST_TAG):
-            return _chosen(request_tags(self._ctx), key[len(REQUEST_TAG):])
+        kind, slash, name = key.partition("/")
+        if slash:
+            return self._tag(kind, name)
         if key == "s3:requestobjecttagkeys":
             return tuple(request_tags(self._ctx)) or None
         if key.startswith(HEADER):
@@ -82,9 +82,16 @@ class Asked:
     def _makes_a_bucket(self) -> bool:
         return self._ctx.operation is not None and self._ctx.operation.name == "CreateBucket"
 
-    def _existing_tags(self, name: str) -> tuple[str, ...] | None:
-        found = self._version()
-        return _chosen(tags.load(found.tags_json), name) if found is not None else None
+    def _tag(self, kind: str, name: str) -> tuple[str, ...] | None:
+        """The values of a tag (lower case) of the object version, of the request, or of the caller."""
+        if kind == REQUEST_TAG:
+            return tags.chosen(request_tags(self._ctx), name)
+        stored = None
+        if kind == EXISTING_TAG and (found := self._version()) is not None:
+            stored = found.tags_json
+        elif kind == PRINCIPAL_TAG and self._ctx.caller is not None:
+            stored = self._ctx.caller.tags
+        return tags.chosen(tags.load(stored), name)
 
     def object_acl(self, action: str) -> Acl | None:
         """The access control list of the object version; None when there is none or it is a delete marker.
@@ -136,11 +143,6 @@ def request_tags(ctx: Context) -> dict[str, str]:
             return {one["Key"]: one["Value"] for one in params["Tagging"]["TagSet"]}
         ctx.judge_again = ctx.body is None
     return {}
-
-
-def _chosen(found: dict[str, str], name: str) -> tuple[str, ...] | None:
-    """The values of the tags with this name in lower case: names of condition keys have no case."""
-    return tuple(value for key, value in found.items() if key.lower() == name) or None
 
 
 # ---- keys with one value, about the request ------------------------------------------------------------------------------------------

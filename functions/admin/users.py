@@ -11,7 +11,7 @@ from shared.admin.context import SIGNED_IN, AdminContext
 from shared.admin.errors import Conflict, NotFound
 from shared.admin.issuing import MOST_POLICIES, IssuedKey, NewAccessKey
 from shared.admin.model import Model, Page, PageQuery, page_of, position_of
-from shared.admin.names import LONGEST_NAME, Email, Label, Name
+from shared.admin.names import LONGEST_NAME, Email, Label, Name, PersonTags
 from shared.admin.reach import check_gift, check_over, home, listed_tenant, required
 from shared.auth.passwords import LONGEST
 from shared.auth.policy import BUILTIN
@@ -21,6 +21,7 @@ from shared.meta.administrators import identity_change
 from shared.meta.groups import groups as user_groups
 from shared.meta.models import INSTALLATION
 from shared.meta.users import UserRow
+from shared.protocol import tags
 from shared.registry import admin
 
 Status = Literal["active", "inactive"]
@@ -42,6 +43,7 @@ class UserView(Model):
     display_name: str
     email: str | None
     status: Status
+    tags: PersonTags = Field(description="What policies ask for as aws:PrincipalTag/….")
     tenant_id: int = Field(description="0: belongs to no tenant.")
     is_root: bool
     policies: list[str] = Field(description="Attached to the user itself.")
@@ -69,6 +71,7 @@ class NewUser(Model):
     display_name: Label = ""
     email: Email | None = None
     status: Status = "active"
+    tags: PersonTags = Field({}, description="What policies ask for as aws:PrincipalTag/….")
     tenant_id: int | None = Field(None, ge=INSTALLATION, description="0: of no tenant; null: of the caller's.")
     policies: list[Name] = Field([], max_length=MOST_POLICIES)
     groups: list[int] = Field([], max_length=MOST_POLICIES, description="Ids of groups.")
@@ -81,6 +84,7 @@ class UserChange(Model):
     display_name: Label = ""
     email: Email | None = None
     status: Status = "active"
+    tags: PersonTags = Field({}, description="The whole set.")
 
 
 class UserQuery(PageQuery):
@@ -114,8 +118,9 @@ def _shown(rows: list[UserRow]) -> list[UserView]:
     return [
         UserView(
             id=row.id, username=row.name, canonical_id=row.canonical_id, display_name=row.display_name, email=row.email,
-            status="active" if row.is_active else "inactive", tenant_id=row.tenant_id, is_root=row.is_root,
-            policies=attached.get(str(row.id), []), groups=[GroupName(id=one.id, name=one.name) for one in member_of.get(row.id, [])],
+            status="active" if row.is_active else "inactive", tags=tags.load(row.tags), tenant_id=row.tenant_id,
+            is_root=row.is_root, policies=attached.get(str(row.id), []),
+            groups=[GroupName(id=one.id, name=one.name) for one in member_of.get(row.id, [])],
             has_password=login.password_hash is not None, must_change_password=login.must_change, two_factor_enabled=login.has_factor,
             locked_until_ms=login.locked_until_ms if login.is_locked(now) else None, created_ms=row.created_ms, revision=row.revision,
         )
@@ -140,7 +145,10 @@ def create_user(ctx: AdminContext) -> UserWithKey:
         issuing.check_new(ctx, body.access_key, tenant_id)
     hashed = None if body.password is None else passwords.checked_hash(ctx, body.password, body.username)
     with identity_change(by_root=ctx.user.is_root):
-        user = users.create(body.username, tenant_id, display_name=body.display_name, email=body.email, is_active=body.status == "active")
+        user = users.create(
+            body.username, tenant_id, display_name=body.display_name, email=body.email, is_active=body.status == "active",
+            tags=tags.dump(body.tags),
+        )
         if body.policies:
             attachments.replace("user", user.id, body.policies, BUILTIN)
         for group_id in body.groups:
@@ -200,6 +208,8 @@ def update_user(ctx: AdminContext) -> UserView:
         if user.id == ctx.user.id and not values["is_active"]:
             raise Conflict("You cannot make yourself inactive.")
         ctx.event = "user_status_changed" if values["is_active"] != user.is_active else ctx.event
+    if "tags" in body:
+        values["tags"] = tags.dump(body["tags"])
     ctx.details.update(body)
     users.change(user.id, values, ctx.if_match, by_root=ctx.user.is_root)
     return _view(user.id)

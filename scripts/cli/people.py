@@ -15,6 +15,18 @@ SET_COLUMNS = ("id", "name", "tenant_id", "policies", "description")
 tenant_option = click.option("--tenant", metavar="NAME", help="of this tenant; - for none")
 
 
+def _tags(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str] | None:
+    if bad := next((one for one in given if "=" not in one), None):
+        raise click.BadParameter(f"{bad} is not NAME=VALUE")
+    return {name: value for name, _, value in (one.partition("=") for one in given)} or None
+
+
+tag_option = click.option(
+    "--tag", "tags", multiple=True, metavar="NAME=VALUE", callback=_tags,
+    help="policies ask for it as aws:PrincipalTag/NAME; may be given several times",
+)
+
+
 @click.group()
 def user() -> None:
     """Users: the people and programs that may sign in and sign requests."""
@@ -47,6 +59,7 @@ def show_user(context: Context, name: str) -> None:
 @click.option("--email", metavar="ADDRESS")
 @click.option("--policy", "policies", multiple=True, metavar="NAME", help="attach it; may be given several times")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="put the user into it; may be given several times")
+@tag_option
 @click.option("--password-stdin", is_flag=True, help="read a password for the console from standard input")
 @click.option("--must-change", "must_change_password", is_flag=True, help="… which is to be changed at the first sign-in")
 @click.option("--key", is_flag=True, help="also make an access key, and print its secret")
@@ -83,9 +96,10 @@ def _password() -> str:
 @click.option("--display-name", metavar="TEXT")
 @click.option("--email", metavar="ADDRESS")
 @click.option("--status", type=click.Choice(["active", "inactive"]))
+@tag_option
 @with_settings
-def update_user(context: Context, name: str, **values: str | None) -> None:
-    """Change a user. Who is made inactive is signed out, and their keys stop working."""
+def update_user(context: Context, name: str, **values: Any) -> None:
+    """Change a user. Who is made inactive is signed out, and their keys stop working. Tags that are given replace all there are."""
     with admin(context) as here:
         context.show(here.ask("update_user", user=here.user(name)["id"], **values))
 

@@ -51,4 +51,8 @@ Email = Annotated[
     str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"), AfterValidator(str.lower),
     Field(description="Kept in lower case; nobody else may have it."),
 ]
+PersonTags = Annotated[
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Annotated[str, StringConstraints(max_length=256)]],
+    Field(max_length=50),
+]
 Moment = Annotated[int, Field(ge=0, lt=MOST_MS, description="UTC milliseconds.")]

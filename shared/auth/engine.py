@@ -20,9 +20,11 @@ from typing import Any, NamedTuple, Protocol
 
 from shared.auth.acl import READ, READ_ACP, WRITE, WRITE_ACP, Acl, grants
 from shared.auth.policy import Asking, Bundle, Verdict, Who, evaluate
+from shared.protocol import tags
 
 ANYONE = "anyone"
 ARN = "arn:aws:s3:::"
+PRINCIPAL_TAG = "aws:principaltag/"
 GLOBAL = 0                      # the tenant id of who belongs to no tenant
 ENFORCED = "BucketOwnerEnforced"    # the ownership that switches ACLs off
 IGNORE_PUBLIC_ACLS, RESTRICT_PUBLIC_BUCKETS = 2, 8      # bits of Bucket.public_access
@@ -55,6 +57,8 @@ class Caller(Protocol):
     def is_root(self) -> bool: ...
     @property
     def tenant_id(self) -> int: ...
+    @property
+    def tags(self) -> str | None: ...
 
 
 class Bucket(Protocol):
@@ -243,7 +247,7 @@ def decide_admin(known: Known, caller: Caller | None, action: str, resource: str
     if caller.is_root:
         return ROOT_MAY
     who = known.who(caller)
-    verdict = evaluate(known.documents(caller.id), Asking(action, resource, who, lambda key: _about_caller(who, key)))
+    verdict = evaluate(known.documents(caller.id), Asking(action, resource, who, lambda key: _about_caller(caller, who, key)))
     if verdict.effect == "deny":
         return Decision(False, verdict.reason)
     if verdict.effect == "allow" and caller.tenant_id in (GLOBAL, target_tenant_id):
@@ -251,8 +255,10 @@ def decide_admin(known: Known, caller: Caller | None, action: str, resource: str
     return _nobody_allows(caller, verdict, action, resource)
 
 
-def _about_caller(who: Who, key: str) -> tuple[str, ...] | None:
+def _about_caller(caller: Caller, who: Who, key: str) -> tuple[str, ...] | None:
     """The condition keys of requests that are not S3's."""
+    if key.startswith(PRINCIPAL_TAG):
+        return tags.chosen(tags.load(caller.tags), key[len(PRINCIPAL_TAG):])
     now_s = time.time()
     return {
         "aws:username": (who.name,), "aws:userid": (who.canonical_id,), "aws:principalarn": (who.arn,), "aws:principaltype": ("User",),

@@ -16,7 +16,7 @@ from shared import dynamic
 from shared.admin.bucket_models import Ownership, PublicAccess, Tags
 from shared.admin.issuing import MOST_POLICIES, KeyScope
 from shared.admin.model import Model
-from shared.admin.names import Email, Label, Name, Text
+from shared.admin.names import Email, Label, Name, PersonTags, Text
 from shared.admin.reading import document
 from shared.auth import policy
 from shared.auth.passwords import LONGEST
@@ -100,6 +100,7 @@ class UserEntry(Model):
     password: Annotated[str, StringConstraints(max_length=LONGEST)] = ""
     password_file: str = ""
     must_change_password: bool = False
+    tags: PersonTags = Field(default={})
     policies: Names = Field(default=[])
     groups: Names = Field(default=[])
     access_keys: list[KeyEntry] = Field(default=[], max_length=100)

@@ -72,7 +72,7 @@ def _user(row: Any, names: dict[int, str], master_key: MasterKey, secrets: bool)
     return {
         "username": row.name, "tenant": names[row.tenant_id], "canonical_id": row.canonical_id, "display_name": row.display_name,
         "email": row.email, "status": "active" if row.is_active else "inactive", "policies": attachments.of("user", row.id),
-        "groups": [group.name for group in groups.of_user(row.id)],
+        "groups": [group.name for group in groups.of_user(row.id)], "tags": tags.load(row.tags),
         "access_keys": [_key(key, master_key) for key in keys.page("", PAGE_ROWS, user_id=row.id)] if secrets else [],
     }
 

@@ -17,6 +17,7 @@ from shared.meta import attachments, groups, keys, logins, people, tenants, user
 from shared.meta.administrators import identity_change
 from shared.meta.models import INSTALLATION, AccessKey
 from shared.meta.users import UserRow
+from shared.protocol import tags
 
 RULES = ("min_length", "require_uppercase", "require_numbers", "require_special")     # of passwords: the settings, in the order of Rules
 
@@ -99,7 +100,7 @@ def put_user(entry: UserEntry, master_key: MasterKey, hashes: Mapping[str, str])
     there = users.by_name(entry.username)
     if there is None:
         there = users.create(entry.username, tenant_id, canonical_id=entry.canonical_id, display_name=entry.display_name,
-                             email=entry.email, is_active=entry.status == "active")
+                             email=entry.email, is_active=entry.status == "active", tags=tags.dump(entry.tags))
         yield Change("created", "user", entry.username)
     else:
         yield from _change_user(entry, there, tenant_id)
@@ -116,6 +117,8 @@ def _change_user(entry: UserEntry, there: UserRow, tenant_id: int) -> Iterator[C
     if entry.canonical_id and there.canonical_id != entry.canonical_id:
         raise Conflict("The user is there already, with another canonical_id: it never changes.")
     values = different(entry, {"display_name": there.display_name, "email": there.email})
+    if "tags" in entry.model_fields_set and tags.load(there.tags) != entry.tags:
+        values["tags"] = tags.dump(entry.tags)
     if "status" in entry.model_fields_set and there.is_active != (entry.status == "active"):
         values["is_active"] = entry.status == "active"
     if values:

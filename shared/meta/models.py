@@ -56,7 +56,8 @@ class Change(Table):
 class Principal(Table):
     """A user. ``canonical_id`` is the 64-digit id that S3 replies show as owner; names are unique over the whole installation.
 
-    ``tenant_id`` is INSTALLATION for those who belong to no tenant; ``email`` is in lower case.
+    ``tenant_id`` is INSTALLATION for those who belong to no tenant; ``email`` is in lower case; ``tags`` (a JSON object, None for none) are
+    what policies ask for as aws:PrincipalTag.
     """
 
     canonical_id = TextField(unique=True)
@@ -67,6 +68,7 @@ class Principal(Table):
     display_name = TextField(default="")
     email = TextField(null=True, unique=True)
     is_active = BooleanField(default=True)
+    tags = TextField(null=True)
     revision = BigIntegerField(default=1)
 
 

@@ -27,6 +27,7 @@ class PrincipalInfo(NamedTuple):
     is_active: bool = True
     display_name: str = ""
     email: str | None = None
+    tags: str | None = None
 
     @property
     def shown_name(self) -> str:
@@ -76,7 +77,7 @@ def installation_id() -> str | None:
 
 def _principal(query: Any) -> PrincipalInfo | None:
     row = query.tuples().first()
-    return PrincipalInfo(row[0], row[1], row[2], bool(row[3]), row[4], bool(row[5]), row[6], row[7]) if row else None
+    return PrincipalInfo(row[0], row[1], row[2], bool(row[3]), row[4], bool(row[5]), *row[6:]) if row else None
 
 
 def create_root() -> PrincipalInfo:

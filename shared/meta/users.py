@@ -23,7 +23,7 @@ from shared.meta.revisions import expect, revise
 
 
 class UserRow(NamedTuple):
-    """A user with all columns. ``email`` is in lower case or None."""
+    """A user with all columns. ``email`` is in lower case or None; ``tags`` as shared.protocol.tags dumps them."""
 
     id: int
     canonical_id: str
@@ -34,6 +34,7 @@ class UserRow(NamedTuple):
     display_name: str
     email: str | None
     is_active: bool
+    tags: str | None
     revision: int
 
 
@@ -81,7 +82,7 @@ def names_of(user_ids: list[int]) -> dict[int, str]:
 
 def create(
     name: str, tenant_id: int = INSTALLATION, *, canonical_id: str = "", display_name: str = "", email: str | None = None,
-    is_active: bool = True,
+    is_active: bool = True, tags: str | None = None,
 ) -> UserRow:
     """Create a user; a random canonical id unless one is given.
 
@@ -93,7 +94,7 @@ def create(
         _check_free(name=name, email=email, canonical_id=canonical_id)
         Principal.insert(
             id=bump(connection()), canonical_id=canonical_id, name=name, created_ms=now_ms(), tenant_id=tenant_id,
-            display_name=display_name, email=email, is_active=is_active,
+            display_name=display_name, email=email, is_active=is_active, tags=tags,
         ).execute()
         made = by_name(name)
     assert made is not None
@@ -114,7 +115,7 @@ def _check_free(*, name: str = "", email: str | None = None, canonical_id: str =
 
 
 def change(user_id: int, values: Mapping[str, Any], expected: int | None = None, *, by_root: bool = False) -> UserRow:
-    """Change ``display_name``, ``email`` or ``is_active``. Who is switched off is signed out everywhere, and root can't be.
+    """Change ``display_name``, ``email``, ``tags`` or ``is_active``. Who is switched off is signed out everywhere, and root can't be.
 
     Raises NotFound, PreconditionFailed (a stale revision), AlreadyExists (the email), Conflict (root), LastAdministrator.
     """

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 from shared.errors import InvalidArgument
 from shared.protocol import parameters, wire
@@ -103,13 +104,17 @@ def load_model(service: str = "s3") -> Model:
 
     Raises KeyError for a service whose request lines this codec does not speak.
     """
-    version = wire.VERSIONS[service]
+    return Model(read_model(service, wire.VERSIONS[service]))
+
+
+def read_model(service: str, version: str) -> dict[str, Any]:
+    """What botocore's data say of a service, without the parts for people."""
     found = find_spec("botocore")
     if found is None or not found.submodule_search_locations:
         raise RuntimeError("botocore is not installed")
     file = pathlib.Path(found.submodule_search_locations[0]) / "data" / service / version / "service-2.json.gz"
-    raw = json.loads(
+    raw: dict[str, Any] = json.loads(
         gzip.decompress(file.read_bytes()),
         object_hook=lambda part: {name: value for name, value in part.items() if name not in _UNUSED},
     )
-    return Model(raw)
+    return raw

@@ -9,13 +9,13 @@ from __future__ import annotations
 from functools import cache
 from urllib.parse import parse_qs
 
-from botocore.loaders import Loader
-
 from shared.errors import InvalidAction, S3Error
+from shared.protocol.model import read_model
 from shared.protocol.scalars import xml_text
 from shared.protocol.target import Target
 
-NAMESPACES = {"iam": "https://iam.amazonaws.com/doc/2010-05-08/", "sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
+NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
+VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 _LONGEST_NAME = 128
 
 
@@ -30,7 +30,7 @@ def refusal(form: bytes) -> InvalidAction:
     action, version = (fields.get(name, [""])[0][:_LONGEST_NAME] for name in ("Action", "Version"))
     if not action:
         return InvalidAction("The request names no action.")
-    service = next((name for name in NAMESPACES if action in _actions(name)), None)
+    service = next((name for name in VERSIONS if action in _actions(name)), None)
     if service is None:
         return InvalidAction(f"Could not find operation {action} for version {version or 'NO_VERSION_SPECIFIED'}")
     return InvalidAction(f"The action {action} of {service.upper()} is not offered yet. The admin API has what it is about.")
@@ -38,12 +38,12 @@ def refusal(form: bytes) -> InvalidAction:
 
 @cache
 def _actions(service: str) -> frozenset[str]:
-    return frozenset(Loader().load_service_model(service, "service-2")["operations"])
+    return frozenset(read_model(service, VERSIONS[service])["operations"])
 
 
 def render(error: S3Error, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
     """(status, headers, body) for an error, as both protocols write it."""
     kind = "Sender" if error.status < 500 else "Receiver"
-    text = (f'<ErrorResponse xmlns="{NAMESPACES["iam"]}"><Error><Type>{kind}</Type><Code>{xml_text(error.code)}</Code>'
+    text = (f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>{kind}</Type><Code>{xml_text(error.code)}</Code>'
             f"<Message>{xml_text(error.message)}</Message></Error><RequestId>{xml_text(request_id)}</RequestId></ErrorResponse>")
     return error.status, [*error.headers.items(), ("Content-Type", "text/xml")], text.encode()

@@ -85,3 +85,8 @@ def dump(tags: Mapping[str, str]) -> str | None:
 def load(stored: str | None) -> dict[str, str]:
     """The way back."""
     return json.loads(stored) if stored else {}
+
+
+def chosen(tags: Mapping[str, str], name: str) -> tuple[str, ...] | None:
+    """The values of the tags with this name in lower case, None for none: names of condition keys have no case."""
+    return tuple(value for key, value in tags.items() if key.lower() == name) or None

@@ -50,7 +50,7 @@ KEYS = frozenset({
     "s3:delimiter", "s3:max-keys", "s3:prefix", "s3:requestobjecttagkeys", "s3:resourceaccount", "s3:signatureversion", "s3:versionid",
     "s3:x-amz-copy-source",
 })
-_PREFIXES = ("s3:existingobjecttag/", "s3:requestobjecttag/", "s3:x-amz-")
+_PREFIXES = ("aws:principaltag/", "s3:existingobjecttag/", "s3:requestobjecttag/", "s3:x-amz-")
 
 
 @lru_cache(maxsize=1024)

@@ -166,7 +166,7 @@ ALL = (
 COLUMNS = {
     "principal": {
         "tenant_id": "{bigint} NOT NULL DEFAULT 0", "display_name": "TEXT NOT NULL DEFAULT ''", "email": "TEXT",
-        "is_active": "{boolean} NOT NULL DEFAULT {true}", "revision": "{bigint} NOT NULL DEFAULT 1",
+        "is_active": "{boolean} NOT NULL DEFAULT {true}", "tags": "TEXT", "revision": "{bigint} NOT NULL DEFAULT 1",
     },
     "access_key": {"name": "TEXT NOT NULL DEFAULT ''", "expires_ms": "{bigint}", "last_used_ms": "{bigint}", "scope": "TEXT"},
     "bucket": {
