@@ -30,10 +30,17 @@ def get_object_acl(ctx: Context) -> dict[str, Any]:
 def put_object_acl(ctx: Context) -> None:
     """Replace the list of the current or the named version; nothing else of it changes, its time neither.
 
+    Where ACLs are switched off, the list that GetObjectAcl answers is accepted and changes nothing: clients that copy an object together
+    with its list put it back as they got it.
+
     Raises what PutBucketAcl raises, NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker).
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html
     """
     found = find_version(ctx, ctx.query.get("versionId"))
-    new = acls.asked(ctx, canonical_id(ctx, found.owner_id), canonical_id(ctx, ctx.bucket.owner_id))
+    bucket_owner = canonical_id(ctx, ctx.bucket.owner_id)
+    off = ctx.bucket.ownership == ENFORCED
+    new = acls.asked(ctx, bucket_owner if off else canonical_id(ctx, found.owner_id), bucket_owner)
+    if off and ctx.params.get("AccessControlPolicy") and acl.is_owners_alone(new, bucket_owner):
+        return
     acls.check(ctx.bucket, new)
     labels.replace(ctx.bucket.id, ctx.key, found, acl=acl.dump(new))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -58,6 +59,11 @@ class Api:
 
     def delete(self, path: str, **query: Any) -> requests.Response:
         return self.ask("DELETE", path, **query)
+
+    def at_once(self, path: str, number: int) -> list[requests.Response]:
+        """That many GETs at the same time: one after another they may take longer than what a test counts within."""
+        with ThreadPoolExecutor(number) as pool:
+            return list(pool.map(lambda _: self.get(path), range(number)))
 
     def sign_in(self, username: str, password: str) -> Api:
         """Sign in with a cookie, or fail the test."""

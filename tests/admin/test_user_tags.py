@@ -56,7 +56,9 @@ def test_two_tags_of_one_name_stand_for_nothing(api: Api, teams):
     assert not any(may_put(client, bucket, key) for key in ("red/a", "blue/a"))
 
 
-@pytest.mark.parametrize("tags", [{"": "x"}, {"k" * 129: ""}, {"k": "v" * 257}, {"k": 1}, ["k"], {f"k{n}": "" for n in range(51)}, {"k\0": ""}])
+@pytest.mark.parametrize("tags", [
+    {"": "x"}, {"k" * 129: ""}, {"k": "v" * 257}, {"k": 1}, ["k"], {f"k{n}": "" for n in range(51)}, {"k\0": ""},
+])
 def test_tags_that_are_none(api: Api, teams, tags):
     answer = api.put(f"/users/{teams[1]['id']}", {"tags": tags})
     assert answer.status_code == 400 and any(field.startswith("tags") for field in answer.json()["fields"]), answer.text

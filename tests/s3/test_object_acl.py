@@ -124,6 +124,17 @@ def test_where_acls_are_switched_off_only_the_owner_s_control_may_be_said(s3, bu
         s3.put_object_acl(Bucket=bucket, Key="k", ACL="private")
 
 
+def test_where_acls_are_switched_off_the_list_that_was_read_may_be_put_back(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    shown = {name: value for name, value in s3.get_object_acl(Bucket=bucket, Key="k").items() if name in ("Owner", "Grants")}
+    s3.put_object_acl(Bucket=bucket, Key="k", AccessControlPolicy=shown)
+    everybody = {"Grantee": {"Type": "Group", "URI": ALL_USERS}, "Permission": "READ"}
+    with refused("AccessControlListNotSupported", status=400):
+        s3.put_object_acl(Bucket=bucket, Key="k", AccessControlPolicy={**shown, "Grants": [*shown["Grants"], everybody]})
+    with refused("NoSuchKey", status=404):
+        s3.put_object_acl(Bucket=bucket, Key="other", AccessControlPolicy=shown)
+
+
 def test_switching_acls_off_hides_lists_and_on_again_shows_them(s3, acl_bucket):
     put(s3, acl_bucket, ACL="public-read")
     s3.put_bucket_ownership_controls(Bucket=acl_bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]})
