@@ -125,6 +125,8 @@ def delete_a_bucket(ctx: AdminContext) -> models.BucketDeletion:
 def put_bucket_owner(ctx: AdminContext) -> BucketView:
     """Give the bucket to another user; who belongs to another tenant takes it, and the quota it uses, there. Objects stay their owners'.
 
+    The bucket's ACL is removed: the new owner has full control, and nobody else what the old one granted.
+
     Raises NoSuchBucket, InvalidFields for an owner there is not, QuotaExceeded, TooManyBuckets.
     """
     bucket, owner = ctx.known.bucket(ctx.args["bucket"]), ctx.known.principal(ctx.body.owner_id)
@@ -148,7 +150,8 @@ def _give(ctx: AdminContext, bucket: BucketInfo, owner_id: int, tenant_id: int) 
         buckets.bump(conn)
         ctx.check_revision(_found(bucket.name).revision)
         buckets.move(bucket.id, tenant_id)
-        buckets.change(bucket, owner_id=owner_id)
+        # A list of grants has an owner of its own, to whom it would go on giving the bucket.
+        buckets.change(bucket, owner_id=owner_id, acl=None)
 
 
 # ---- configuration ------------------------------------------------------------------------------------------------------------------

@@ -181,7 +181,8 @@ def is_public(ctx: AdminContext, bucket: BucketInfo) -> bool:
     """Whether everybody is let in, by the policy or by an ACL that counts."""
     switches = bucket.public_access or 0
     by_policy = bucket.policy is not None and ctx.known.bucket_policy_is_public(bucket) and not switches & RESTRICT
-    by_acl = bucket.ownership != ENFORCED and not switches & IGNORE_ACLS and acl.is_public(ctx.known.bucket_acl(bucket))
+    # Not known.bucket_acl, which has the list as it was when the call began: the bucket may have been changed by this very call.
+    by_acl = bucket.ownership != ENFORCED and not switches & IGNORE_ACLS and acl.is_public(ctx.known.acl(bucket.acl, bucket.owner_id))
     return by_policy or by_acl
 
 

@@ -160,6 +160,19 @@ def test_a_bucket_counts_what_it_holds_and_goes_only_when_empty(api: Api, s3, na
     refused(api.delete(f"/buckets/{name}"), 404, "NoSuchBucket")
 
 
+def test_a_new_owner_takes_the_bucket_without_what_the_old_one_granted(api: Api, s3, name):
+    was = api.ok.get(f"/buckets/{name}")["owner_id"]
+    api.ok.put(f"/buckets/{name}/ownership", {"ownership": "ObjectWriter"})
+    api.ok.put(f"/buckets/{name}/public-access-block", {"public_access": None})
+    s3.put_bucket_acl(Bucket=name, ACL="public-read-write")
+    new = api.ok.post("/users", {"username": unique("u")})
+    assert api.ok.get(f"/buckets/{name}")["is_public"]
+    assert not api.ok.put(f"/buckets/{name}/owner", {"owner_id": new["id"]})["is_public"]
+    everything = {"grantee": new["canonical_id"], "permission": "FULL_CONTROL"}
+    assert api.ok.get(f"/buckets/{name}/acl") == {"owner": new["canonical_id"], "grants": [everything]}
+    api.ok.put(f"/buckets/{name}/owner", {"owner_id": was})
+
+
 def test_an_owner_must_be_somebody(api: Api, name):
     assert "owner_id" in refused(api.put(f"/buckets/{name}/owner", {"owner_id": 999_999}), 400, "InvalidFields")
     root = api.ok.get(f"/buckets/{name}")["owner_id"]
