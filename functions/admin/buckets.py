@@ -116,7 +116,8 @@ def delete_a_bucket(ctx: AdminContext) -> models.BucketDeletion:
     ctx.require("admin:ForceDeleteBucket", call.bucket.tenant_id, f"bucket/{call.bucket.name}")
     with transaction():
         ctx.check_revision(_found(call.bucket.name).revision)
-        run_id = runs.enqueue("delete_bucket", {"bucket": call.bucket.id}, subject=str(call.bucket.id), again=False)
+        given = {"bucket": call.bucket.id, "tenant": call.bucket.tenant_id}     # whose administrators may watch it
+        run_id = runs.enqueue("delete_bucket", given, subject=str(call.bucket.id), again=False)
     ctx.details["run_id"] = run_id
     return models.BucketDeletion(deleted=False, run_id=run_id)
 

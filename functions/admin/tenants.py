@@ -79,7 +79,7 @@ class TenantDeletion(Model):
     """What became of the wish to delete a tenant."""
 
     deleted: bool = Field(description="It is gone.")
-    run_id: int | None = Field(description="The run that deletes it with all it has, when that was asked for.")
+    run_id: int | None = Field(description="The run that deletes it with all it has: see `GET /api/v1/runs/{run}`. Null without one.")
 
 
 class Force(Model):

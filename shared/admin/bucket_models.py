@@ -152,7 +152,7 @@ class BucketDeletion(Model):
     """What became of the wish to delete a bucket."""
 
     deleted: bool = Field(description="It is gone.")
-    run_id: int | None = Field(description="The run that deletes it with all it holds, when that was asked for.")
+    run_id: int | None = Field(description="The run that deletes it with all it holds: see `GET /api/v1/runs/{run}`. Null without one.")
 
 
 class NewOwner(Model):

@@ -17,7 +17,7 @@ from shared import queue
 from shared.clock import now_ms
 from shared.errors import ServiceUnavailable
 from shared.meta.database import transaction
-from shared.meta.models import Run, db
+from shared.meta.models import INSTALLATION, Run, db
 
 # AGAIN is a run that has begun and was enqueued once more: what it is about changed behind its back, so it starts over when done.
 QUEUED, RUNNING, AGAIN, DONE, FAILED, CANCELLED = "queued", "running", "again", "done", "failed", "cancelled"
@@ -56,6 +56,17 @@ class Progress(NamedTuple):
     def is_finished(self) -> bool:
         """True when nothing more will happen."""
         return self.state in (DONE, FAILED, CANCELLED)
+
+
+class RunInfo(NamedTuple):
+    """A run, finished or not. It belongs to the tenant that its input names, else to the installation."""
+
+    id: int
+    workflow: str
+    tenant_id: int
+    progress: Progress
+    created_ms: int
+    finished_ms: int | None
 
 
 class Due(NamedTuple):
@@ -199,13 +210,23 @@ def cancel(run_id: int) -> bool:
         return bool(query.where((_key == run_id) & Run.finished_ms.is_null()).execute())
 
 
-def progress(run_id: int) -> Progress | None:
-    """How far a run is; None when there is no such run. Reads one row."""
-    row = Run.select(Run.done, Run.total, Run.state, Run.message).where(_key == run_id).tuples().first()
+def find(run_id: int) -> RunInfo | None:
+    """Find a run; None when there is no such run, or it was forgotten. Reads one row."""
+    columns = (Run.workflow, Run.input, Run.done, Run.total, Run.state, Run.message, Run.created_ms, Run.finished_ms)
+    row = Run.select(*columns).where(_key == run_id).tuples().first()
     if row is None:
         return None
-    done, total, state, message = row
-    return Progress(done, total, RUNNING if state == AGAIN else state, message)
+    workflow, given, done, total, state, message, created_ms, finished_ms = row
+    tenant_id = json.loads(given).get("tenant")
+    return RunInfo(
+        run_id, workflow, tenant_id if isinstance(tenant_id, int) else INSTALLATION,
+        Progress(done, total, RUNNING if state == AGAIN else state, message), created_ms, finished_ms)
+
+
+def progress(run_id: int) -> Progress | None:
+    """How far a run is; None when there is no such run. Reads one row."""
+    found = find(run_id)
+    return found.progress if found else None
 
 
 def due(lease_s: Mapping[str, float], limit: int = 1000) -> list[Due]:
