@@ -242,7 +242,7 @@ class Settings:
     metrics_token: str = _row("", SECRET_KEY, "bearer token that /metrics asks for", secret=True)
     master_key: str = _row("", text(r"[0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=", "be 32 bytes as 64 hexadecimal digits or as base64"),
                            "key that seals secrets at rest (default: a file in the data dir)", secret=True)
-    bootstrap: Path | None = _row(None, folder, "file or folder (TOML, JSON) of what is to be there: applied at each start")
+    bootstrap: Path | None = _row(None, folder, "file or folder (YAML, TOML, JSON) of what is to be there: applied at each start")
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:

@@ -21,8 +21,8 @@ def delete_bucket(run: Run) -> Next | None:
     """Delete a bucket for good: its unfinished uploads, its versions and delete markers, then itself.
 
     Takes {"bucket": id}, and "tenant" for who asks how far it is. Each step looks what is left and removes a page of it, in the
-    transaction that stores the cursor; so the cursor only counts. The bucket is in use until it is gone: what is written meanwhile goes too. Raises Conflict when it was found written to
-    again MOST_TRIES times after it had been emptied.
+    transaction that stores the cursor; so the cursor only counts. The bucket is in use until it is gone: what is written meanwhile goes
+    too. Raises Conflict when it was found written to again MOST_TRIES times after it had been emptied.
     """
     bucket_id = run.input.get("bucket")
     if isinstance(bucket_id, bool) or not isinstance(bucket_id, int):

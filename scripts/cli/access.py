@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import click
 
 from scripts.cli.admin import admin, show_rows, show_secret
+from scripts.cli.ask import follow
 from scripts.cli.command import USAGE, Context, Failure, with_settings
 from scripts.cli.key import key
 from scripts.cli.people import tenant_option
@@ -113,11 +114,15 @@ def _set_status(context: Context, name: str, status: str) -> None:
 @tenant.command("delete")
 @click.argument("name")
 @click.option("--force", is_flag=True, help="with its buckets, objects and users, for good: a run that a running server works on")
+@click.option("--wait", is_flag=True, help="show the progress of that run until it ends")
 @with_settings
-def delete_tenant(context: Context, name: str, force: bool) -> None:
+def delete_tenant(context: Context, name: str, force: bool, wait: bool) -> None:
     """Delete a tenant that has neither buckets nor users, or with --force with all it has."""
     with admin(context) as here:
         done = here.ask("delete_tenant", tenant=here.tenant(name), force=force or None)
+        if wait and not done["deleted"]:
+            follow(context, done["run_id"], "delete_tenant")
+            return
     context.show(done, f"tenant {name} is deleted" if done["deleted"] else f"run {done['run_id']} deletes the tenant {name}")
 
 

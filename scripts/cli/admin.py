@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,7 @@ from scripts.cli.ask import application
 from scripts.cli.command import Context, Failure
 
 PAGE = 1000
+WIDTH_OF_A_PIPE = 1200      # characters; keys have up to 1,024
 
 
 class Admin:
@@ -83,10 +86,15 @@ def show_rows(context: Context, rows: list[dict[str, Any]], columns: Sequence[st
     from rich.console import Console  # late: processes of the server import this module too
     from rich.table import Table
 
-    table = Table(*(column.replace("_", " ") for column in columns), box=None, pad_edge=False)
+    table = Table(*(column.removesuffix("_ms").replace("_", " ") for column in columns), box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
-    Console(highlight=False, markup=False).print(table)
+        table.add_row(*(_moment(row[column]) if column.endswith("_ms") else _cell(row[column]) for column in columns))
+    # A program that reads the table gets whole keys and names, however long.
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE).print(table)
+
+
+def _moment(ms: int | None) -> str:
+    return "-" if ms is None else time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(ms / 1000))
 
 
 def _cell(value: Any) -> str:

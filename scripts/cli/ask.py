@@ -118,14 +118,21 @@ def run(context: Context, workflow: str, given: str, wait: bool) -> None:
         if not wait:
             context.show({"run": run_id, "workflow": workflow}, f"run {run_id} started")
             return
-        last: Any = None
-        with progress(workflow, quiet=context.as_json) as report:
-            for last in runs.watch(run_id):
-                report(last.done, last.total, last.message or _meaning(last.state))
-        context.show({"run": run_id, "workflow": workflow, "state": last.state, "done": last.done, "message": last.message},
-                     f"run {run_id}: {last.state}" + (f" ({last.message})" if last.message else ""))
-        if last.state in FAILED_STATES:
-            sys.exit(FAILED)
+        follow(context, run_id, workflow)
+
+
+def follow(context: Context, run_id: int, workflow: str) -> None:
+    """Show the progress of a run until it ends; exit 1 when it failed."""
+    from workflows import runs
+
+    last: Any = None
+    with progress(workflow, quiet=context.as_json) as report:
+        for last in runs.watch(run_id):
+            report(last.done, last.total, last.message or _meaning(last.state))
+    context.show({"run": run_id, "workflow": workflow, "state": last.state, "done": last.done, "message": last.message},
+                 f"run {run_id}: {last.state}" + (f" ({last.message})" if last.message else ""))
+    if last.state in FAILED_STATES:
+        sys.exit(FAILED)
 
 
 def _meaning(state: str) -> str:

@@ -125,7 +125,7 @@ def test_settings_that_are_named_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_that_are_named_exist(page):
     text = page.read_text("utf-8")
-    for line in re.findall(r"(?:\./scripts/maxiofs|`maxiofs) ([^`#\n|]+)", text):
+    for line in re.findall(r"(?:\./scripts/maxiofs|`maxiofs|^maxiofs) ([^`#\n|]+)", text, re.MULTILINE):
         command: click.Command = maxiofs
         for word in line.split():
             if word.startswith("-"):

@@ -1,4 +1,4 @@
-"""`maxiofs user|group|role|tenant|policy|key|session` over a data folder without a running server."""
+"""`maxiofs user|group|role|tenant|policy|key|session|bucket|share` over a data folder without a running server."""
 
 from __future__ import annotations
 
@@ -128,3 +128,57 @@ def test_neither(text):
     for read in (size, duration):
         with pytest.raises(Failure):
             read(text)
+
+
+def test_buckets_from_the_first_to_the_last(shell, tmp_path):
+    tenant = shell("tenant", "create", "acme")
+    shell("user", "create", "ann", "--tenant", "acme")
+    made = shell("bucket", "create", "photos", "--owner", "ann", "--versioning", "--tag", "team=photo")
+    assert (made["owner_name"], made["tenant_id"], made["versioning"]) == ("ann", tenant["id"], "Enabled")
+    assert [one["name"] for one in shell("bucket", "list", "--tenant", "acme", "--prefix", "pho")["items"]] == ["photos"]
+    assert shell("bucket", "list", "--tenant", "-")["items"] == []
+    assert shell("bucket", "versioning", "photos", "suspended")["status"] == "Suspended"
+    file, wanted = tmp_path / "p.json", json.loads(DOCUMENT)
+    wanted["Statement"][0] |= {"Effect": "Deny", "Principal": "*", "Resource": "arn:aws:s3:::photos/*"}
+    file.write_text(json.dumps(wanted))
+    assert shell("bucket", "policy", "photos", file)["policy"] == shell("bucket", "policy", "photos")["policy"] == wanted
+    shell("bucket", "policy", "photos", "--delete")
+    assert shell("bucket", "show", "photos")["has_policy"] is False
+    assert shell("bucket", "owner", "photos", "root")["tenant_id"] == 0
+    assert shell("bucket", "delete", "photos") == {"deleted": True, "run_id": None}
+    assert "NoSuchBucket" in shell.fails("bucket", "show", "photos")
+
+
+def test_a_bucket_that_its_owner_may_not_have_is_not_left_behind(shell):
+    shell("tenant", "create", "acme", "--max-buckets", 1)
+    shell("user", "create", "ann", "--tenant", "acme")
+    shell("bucket", "create", "first", "--owner", "ann")
+    assert "TooManyBuckets" in shell.fails("bucket", "create", "second", "--owner", "ann")
+    assert [one["name"] for one in shell("bucket", "list")["items"]] == ["first"]
+    shell.fails("bucket", "create", "third", "--tag", "no-value", code=2)
+
+
+def test_objects_are_found_and_shared(shell):
+    shell("bucket", "create", "photos")
+    key = "2026/" + "garden " * 20
+    shell("invoke", "s3.PutObject", json.dumps({"Bucket": "photos", "Key": key, "Tagging": "year=2026"}), "--body", "-", stdin="x")
+    shell("invoke", "s3.PutObject", json.dumps({"Bucket": "photos", "Key": "2026/house"}), "--body", "-", stdin="x" * 2000)
+    assert [one["key"] for one in shell("bucket", "search", "photos", "gard", "--tag", "year=2026")["items"]] == [key]
+    assert [one["key"] for one in shell("bucket", "search", "photos", "--min-size", "1K")["items"]] == ["2026/house"]
+    assert len(shell("bucket", "search", "photos", "2026", "--most", 1)["items"]) == 1
+    assert key in shell.run("bucket", "search", "photos", "garden").stdout, "a table for programs cuts nothing off"
+    made = shell("share", "create", "photos", "2026/house", "--expires-in", "1h", "--password-stdin", stdin="let me in\n")
+    assert made["has_password"] and made["url"].startswith("http")
+    assert [one["id"] for one in shell("share", "list", "photos")["items"]] == [made["id"]]
+    assert shell("share", "revoke", made["id"]) == {"revoked": made["id"]}
+    assert "NotFound" in shell.fails("share", "revoke", made["id"])
+
+
+def test_what_holds_something_is_deleted_by_a_run(shell):
+    shell("bucket", "create", "photos")
+    shell("invoke", "s3.PutObject", '{"Bucket": "photos", "Key": "a"}', "--body", "-", stdin="x")
+    assert "BucketNotEmpty" in shell.fails("bucket", "delete", "photos")
+    begun = shell("bucket", "delete", "photos", "--force")
+    assert begun["deleted"] is False
+    run = shell("invoke", "admin.get_run", json.dumps({"run": begun["run_id"]}))["result"]
+    assert (run["workflow"], run["state"], run["finished_ms"]) == ("delete_bucket", "queued", None)

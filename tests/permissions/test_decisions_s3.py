@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+
+import pytest
 
 from shared.clock import now_ms
 from shared.meta.identity_models import TENANT_SUSPENDED, Tenant
@@ -40,6 +43,22 @@ def test_a_deny_in_the_bucket_policy_binds_its_owner_and_administrators_but_not_
         with refused("AccessDenied", status=403):
             who.client(server).get_object(Bucket=anns, Key="k")
     assert read(s3, anns, "k") == b"k"
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_who_shuts_themselves_out_by_a_bucket_policy_is_let_in_again_by_root(server, ann, anns, s3, confirmed):
+    """As at AWS, where the owning account's root may always: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html"""
+    closed = {"Effect": "Deny", "Principal": "*", "Action": "s3:*BucketPolicy", "Resource": f"{S3}{anns}"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [closed]})
+    mine = ann.client(server)
+    mine.put_bucket_policy(Bucket=anns, Policy=text, ConfirmRemoveSelfBucketAccess=confirmed)
+    for call in (lambda: mine.put_bucket_policy(Bucket=anns, Policy=text), lambda: mine.get_bucket_policy(Bucket=anns),
+                 lambda: mine.delete_bucket_policy(Bucket=anns)):
+        with refused("AccessDenied", status=403):
+            call()
+    assert s3.get_bucket_policy(Bucket=anns)["Policy"] == text
+    s3.delete_bucket_policy(Bucket=anns)
+    mine.put_bucket_policy(Bucket=anns, Policy=text)
 
 
 def test_policies_come_through_groups_too(server, anns):
