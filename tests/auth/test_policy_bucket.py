@@ -85,7 +85,7 @@ def test_the_builtin_policies_are_these():
     ("s3:AbortMultipartUpload", {"administrator", "tenant-admin", "readwrite", "writeonly"}),
     ("admin:CreateUser", {"administrator", "tenant-admin"}), ("admin:CreateTenant", {"administrator"}),
     ("admin:UpdateTenantQuota", {"administrator"}),
-    ("admin:UpdateSettings", {"administrator"}), ("admin:ListBuckets", {"administrator", "tenant-admin", "console"}),
+    ("admin:UpdateSettings", {"administrator"}), ("admin:GetRun", {"administrator", "tenant-admin"}),
 ])
 def test_who_may_what_by_the_builtin_policies(action, who_may):
     assert {name for name in BUILTIN if may(name, action)} == who_may

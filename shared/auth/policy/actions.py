@@ -36,11 +36,20 @@ BUCKET = frozenset({
     "PutMetricsConfiguration", "PutReplicationConfiguration", "TagResource", "UntagResource",
 })
 SERVICE = frozenset({"GetAccountPublicAccessBlock", "ListAllMyBuckets", "PutAccountPublicAccessBlock"})
+ADMIN = frozenset({
+    "AddGroupMember", "AttachPolicy", "CreateAccessKey", "CreateGroup", "CreatePolicy", "CreateRole", "CreateTenant", "CreateUser",
+    "DeleteAccessKey", "DeleteGroup", "DeletePolicy", "DeleteRole", "DeleteShare", "DeleteTenant", "DeleteUser", "DetachPolicy",
+    "ForceDeleteBucket", "GetAuditLog", "GetGroup", "GetPolicy", "GetRole", "GetRun", "GetSettings", "GetTenant", "GetUser",
+    "ListAccessKeys", "ListGroups", "ListPolicies", "ListRoles", "ListSessions", "ListShares", "ListTenants", "ListUsers",
+    "PutBucketOwner", "RemoveGroupMember", "ResetTwoFactor", "RevokeSession", "UpdateAccessKey", "UpdateGroup", "UpdatePolicy",
+    "UpdateRole", "UpdateSettings", "UpdateTenant", "UpdateUser",
+})
 
 _ON: dict[str, On] = {
     **{f"s3:{name}".lower(): "object" for name in OBJECT},
     **{f"s3:{name}".lower(): "bucket" for name in BUCKET},
     **{f"s3:{name}".lower(): "service" for name in SERVICE},
+    **{f"admin:{name}".lower(): "service" for name in ADMIN},
 }
 
 # In lower case, as shared.condition_keys answers them; a key that is not built yet is warned of, because no request has it.
@@ -55,14 +64,8 @@ _PREFIXES = ("aws:principaltag/", "s3:existingobjecttag/", "s3:requestobjecttag/
 
 @lru_cache(maxsize=1024)
 def known(pattern: Glob) -> frozenset[On] | None:
-    """What the actions that a lower-case pattern matches work on; None when it can match none.
-
-    The actions of the admin API are all taken as known: a pattern that can begin with ``admin:`` works on the "service".
-    """
-    found: set[On] = {on for action, on in _ON.items() if pattern.matches(action)}
-    if pattern.head.startswith("admin:") or ("admin:".startswith(pattern.head) and not pattern.exact):
-        found.add("service")
-    return frozenset(found) or None
+    """What the actions that a lower-case pattern matches work on, those of the admin API on the "service"; None when it can match none."""
+    return frozenset({on for action, on in _ON.items() if pattern.matches(action)}) or None
 
 
 def is_known_key(key: str) -> bool:

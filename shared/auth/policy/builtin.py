@@ -29,7 +29,7 @@ TEXTS: dict[str, str] = {
     "readwrite": _policy(_allow("AllBuckets", "s3:*", _ANY)),
     "readonly": _policy(_allow("ReadAllBuckets", _READ, _ANY)),
     "writeonly": _policy(_allow("PutObjects", ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], _ANY)),
-    "console": _policy(_allow("SeeBuckets", ["s3:ListAllMyBuckets", "s3:GetBucketLocation", "admin:ListBuckets", "admin:GetBucket"])),
+    "console": _policy(_allow("SeeBuckets", ["s3:ListAllMyBuckets", "s3:GetBucketLocation"])),
     "owner": _policy(
         _allow("CreateBuckets", ["s3:CreateBucket", "s3:ListAllMyBuckets"]),
         _allow("OwnBuckets", "s3:*", Condition=_OWN),
