@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.admin import issuing
 from shared.admin.context import SIGNED_IN, AdminContext
-from shared.admin.errors import NotFound
+from shared.admin.errors import NotFound, PreconditionFailed
 from shared.admin.issuing import IssuedKey, KeyScope, KeyView, NewAccessKey
 from shared.admin.model import Model, Page, PageQuery, page_of, position_of
 from shared.admin.names import Label, Moment
@@ -136,6 +136,8 @@ def _changed_owner(ctx: AdminContext, action: str) -> UserRow:
     check_over(ctx.user, user)
     issuing.check_not_root(user)
     _about(ctx, ctx.args.get("access_key", ""), user)
+    if ctx.if_match is not None:
+        raise PreconditionFailed("Access keys have no ETag.")
     return user
 
 

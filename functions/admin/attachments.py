@@ -86,12 +86,14 @@ def _one(ctx: AdminContext, kind: Kind, action: str, change: Callable[[_Place, s
 
 
 def _attach(ctx: AdminContext, kind: Kind) -> AttachedPolicies:
-    return _one(ctx, kind, "admin:AttachPolicy", lambda place, name: attachments.attach(kind, place.id, name, BUILTIN))
+    expected = ctx.if_match
+    return _one(ctx, kind, "admin:AttachPolicy", lambda place, name: attachments.attach(kind, place.id, name, BUILTIN, expected=expected))
 
 
 def _detach(ctx: AdminContext, kind: Kind) -> AttachedPolicies:
-    by_root = ctx.user.is_root
-    return _one(ctx, kind, "admin:DetachPolicy", lambda place, name: attachments.detach(kind, place.id, name, by_root=by_root))
+    expected, by_root = ctx.if_match, ctx.user.is_root
+    return _one(
+        ctx, kind, "admin:DetachPolicy", lambda place, name: attachments.detach(kind, place.id, name, expected=expected, by_root=by_root))
 
 
 # ---- users ---------------------------------------------------------------------------------------------------------------------------

@@ -100,14 +100,15 @@ def _member(row: Member) -> MemberView:
 def add_group_member(ctx: AdminContext) -> GroupView:
     """Put a user of the same tenant into a group; twice is fine.
 
-    Raises AccessDenied for a group with policies that the caller may not hand out, NotFound for a user of another tenant.
+    Raises AccessDenied for a group with policies that the caller may not hand out, NotFound for a user of another tenant,
+    PreconditionFailed.
     """
     return _changed_members(ctx, ctx.body.user_id, "AddGroupMember")
 
 
 @admin(f"DELETE {GROUP}/members/{{user}}", allow="admin:RemoveGroupMember", gives=GroupView, event="group_member_removed", inside=True)
 def remove_group_member(ctx: AdminContext) -> GroupView:
-    """Take a user out of a group. Raises NotFound for who is not in it, LastAdministrator."""
+    """Take a user out of a group. Raises NotFound for who is not in it, LastAdministrator, PreconditionFailed."""
     return _changed_members(ctx, ctx.id("user"), "RemoveGroupMember")
 
 
@@ -119,9 +120,9 @@ def _changed_members(ctx: AdminContext, user_id: int, verb: str) -> GroupView:
     ctx.details.update(user_id=user.id, username=user.name)
     check_gift(ctx.user, attachments.of("group", group.id), group.tenant_id)
     if verb == "AddGroupMember":
-        groups.add_member(group.id, user.id)
+        groups.add_member(group.id, user.id, expected=ctx.if_match)
     else:
-        groups.remove_member(group.id, user.id, by_root=ctx.user.is_root)
+        groups.remove_member(group.id, user.id, expected=ctx.if_match, by_root=ctx.user.is_root)
     changed = groups.groups.find(group.id)
     if changed is None:
         raise NotFound

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
-from shared.errors import NotFound
+from shared.errors import NotFound, PreconditionFailed
 from shared.meta.administrators import identity_change
 from shared.meta.identity_models import Attachment, Membership, Policy, Role, UserGroup
 from shared.meta.models import INSTALLATION, AccessKey, Principal
@@ -75,18 +75,18 @@ def replace(
         Attachment.delete().where(_is(kind, target_id) & Attachment.policy.in_(list(there - set(names)))).execute()
 
 
-def attach(kind: Kind, target_id: int | str, name: str, builtin: Collection[str]) -> None:
-    """Attach one policy more; twice is fine. Raises NotFound as ``replace`` does."""
+def attach(kind: Kind, target_id: int | str, name: str, builtin: Collection[str], *, expected: int | None = None) -> None:
+    """Attach one policy more; twice is fine. Raises NotFound and PreconditionFailed as ``replace`` does."""
     with identity_change():
-        tenant_id = _touch(kind, target_id, None)
+        tenant_id = _touch(kind, target_id, expected)
         _check_policy(name, tenant_id, builtin)
         Attachment.insert(target_kind=kind, target_id=str(target_id), policy=name).on_conflict_ignore().execute()
 
 
-def detach(kind: Kind, target_id: int | str, name: str, *, by_root: bool = False) -> None:
-    """Take one policy away. Raises NotFound when it is not attached, LastAdministrator."""
+def detach(kind: Kind, target_id: int | str, name: str, *, expected: int | None = None, by_root: bool = False) -> None:
+    """Take one policy away. Raises NotFound when it is not attached, PreconditionFailed, LastAdministrator."""
     with identity_change(by_root=by_root):
-        _touch(kind, target_id, None)
+        _touch(kind, target_id, expected)
         if not Attachment.delete().where(_is(kind, target_id) & (Attachment.policy == name)).execute():
             raise NotFound
 
@@ -100,6 +100,8 @@ def forget(kind: Kind, target_ids: Collection[int | str]) -> None:
 def _touch(kind: Kind, target_id: int | str, expected: int | None) -> int:
     """Let the target's revision grow, where it has one, and return its tenant. Raises NotFound, PreconditionFailed."""
     if kind == "key":
+        if expected is not None:
+            raise PreconditionFailed("Access keys have no ETag.")
         query = AccessKey.select(Principal.tenant_id).join(Principal, on=(Principal.id == AccessKey.principal_id))
         row = query.where(AccessKey.id == target_id).tuples().first()
     else:

@@ -140,9 +140,13 @@ def of_users(user_ids: Collection[int]) -> dict[int, list[GroupRow]]:
     return found
 
 
-def add_member(group_id: int, user_id: int) -> None:
-    """Put a user into a group of the same tenant; twice is fine. Raises NotFound when either is not there, or of another tenant."""
+def add_member(group_id: int, user_id: int, *, expected: int | None = None) -> None:
+    """Put a user into a group of the same tenant; twice is fine. ``expected`` is the group's revision.
+
+    Raises NotFound when either is not there, or of another tenant; PreconditionFailed.
+    """
     with identity_change():
+        expect(UserGroup, group_id, expected)
         group = groups.find(group_id)
         user = Principal.select(Principal.tenant_id).where(Principal.id == user_id).tuples().first()
         if group is None or user is None or user[0] != group.tenant_id:
@@ -151,9 +155,10 @@ def add_member(group_id: int, user_id: int) -> None:
             _touch(group_id, user_id)
 
 
-def remove_member(group_id: int, user_id: int, *, by_root: bool = False) -> None:
-    """Take a user out of a group. Raises NotFound for no member, LastAdministrator."""
+def remove_member(group_id: int, user_id: int, *, expected: int | None = None, by_root: bool = False) -> None:
+    """Take a user out of a group. Raises NotFound for no member, PreconditionFailed, LastAdministrator."""
     with identity_change(by_root=by_root):
+        expect(UserGroup, group_id, expected)
         gone = Membership.delete().where((Membership.group_id == group_id) & (Membership.principal_id == user_id)).execute()
         if not gone:
             raise NotFound

@@ -29,6 +29,26 @@ def test_made_changed_and_deleted(api: Api, kind):
     assert api.delete(path).status_code == 204 and api.get(path).status_code == 404
 
 
+def test_an_old_etag_adds_and_removes_nothing(api: Api):
+    """Neither members nor single policies, of which the reply of the group tells too."""
+    group, user = api.ok.post("/groups", {"name": unique()}), new_user(api, access_key={})
+    path, key = f"/groups/{group['id']}", f"/users/{user['id']}/access-keys/{user['access_key']['access_key']}"
+    old = {"If-Match": api.get(path).headers["ETag"]}
+    api.ok.put(f"{path}/policies/readonly")
+    for method, line, body in (
+        ("PUT", f"{path}/policies/writeonly", None), ("DELETE", f"{path}/policies/readonly", None),
+        ("POST", f"{path}/members", {"user_id": user["id"]}), ("PUT", key, {"name": "x"}), ("PUT", f"{key}/policies/readonly", None),
+    ):
+        answer = api.ask(method, line, body, headers=old)
+        assert (answer.status_code, answer.json()["code"]) == (412, "PreconditionFailed"), line
+    shown = api.ok.get(path)
+    assert (shown["policies"], shown["members"], api.ok.get(key)["name"]) == (["readonly"], 0, "")
+    new = {"If-Match": api.get(path).headers["ETag"]}
+    assert api.ask("POST", f"{path}/members", {"user_id": user["id"]}, headers=new).status_code == 200
+    assert api.ask("DELETE", f"{path}/members/{user['id']}", headers=new).status_code == 412
+    assert api.ask("DELETE", f"{path}/policies/readonly", headers={"If-Match": api.get(path).headers["ETag"]}).status_code == 200
+
+
 def test_one_name_in_each_tenant(world: World):
     name = unique()
     assert world.admin.ok.post("/groups", {"name": name})["tenant_id"] == world.ours.id
