@@ -21,7 +21,6 @@ MADE = "<!-- Made by `python -m scripts.docs`; a test fails when it is not curre
 
 # What operations that are not built belong to: a piece of their name → the part of docs/roadmap.md that brings them. The first that fits.
 COMES = (
-    (("Tagging", "Acl", "Policy", "OwnershipControls", "PublicAccessBlock"), "comes with permissions"),
     (("Torrent", "Metadata", "Annotation", "Abac"), "declined"),
     (("",), "comes with the whole S3 surface"),
 )

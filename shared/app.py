@@ -91,8 +91,8 @@ def _check_master_key(master_key: MasterKey, key: people.KeyInfo) -> None:
         master_key.open(key.sealed_secret, key.id.encode())
     except SealBroken:
         raise KeyUnusable(
-            "The master key does not open the stored secrets. Put the right master.key back, or make new root credentials "
-            "with `maxiofs root reset`."
+            "The master key does not open the stored secrets. Put the right master.key back; or give them all up, and make new root "
+            "credentials with `maxiofs root reset`, while MAXIOFS_ROOT_ACCESS_KEY is not set."
         ) from None
 
 

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from scripts.cli.main import maxiofs
 from shared.settings import ROOT
 from tests.running import RunningServer
 
@@ -43,3 +45,19 @@ def test_nothing_is_overwritten_and_no_key_is_made(tmp_path):
     done = backup(tmp_path / "data", file)
     assert (done.returncode, file.read_text()) == (1, "precious")
     assert "k" * 32 not in done.stdout + done.stderr
+
+
+def test_a_lost_key_is_no_dead_end_where_root_is_given(tmp_path):
+    given = {"MAXIOFS_DATA_DIR": str(tmp_path), "MAXIOFS_ROOT_ACCESS_KEY": "AKIAROOT", "MAXIOFS_ROOT_SECRET_KEY": "x" * 40}
+    unset = {"MAXIOFS_DATA_DIR": str(tmp_path), "MAXIOFS_ROOT_ACCESS_KEY": "", "MAXIOFS_ROOT_SECRET_KEY": ""}
+
+    def run(environ, *arguments):
+        return CliRunner().invoke(maxiofs, [*arguments, "--json"], env=environ)
+
+    assert run(given, "user", "list").exit_code == 0
+    (tmp_path / "master.key").unlink()
+    refused = run(given, "user", "list")
+    assert refused.exit_code == 1 and "maxiofs root reset" in refused.stderr and "MAXIOFS_ROOT_ACCESS_KEY" in refused.stderr
+    assert run(given, "root", "reset").exit_code == 1, "what the message says is needed"
+    assert run(unset, "root", "reset").exit_code == 0
+    assert run(given, "user", "list").exit_code == 0, "and the given pair is root's again"
