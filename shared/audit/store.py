@@ -155,17 +155,39 @@ class Store:
         The chain begins anew behind them, and the signed head says so.
         """
         with self._transaction() as (head, there):
-            first_kept = AuditEvent.select(AuditEvent.id).where(AuditEvent.at_ms >= before_ms).order_by(AuditEvent.id).limit(1).scalar()
-            last = min(head.last_id if first_kept is None else first_kept - 1, head.base_id + limit)
+            last = self._last_too_old(head, before_ms, limit)
             if last <= head.base_id:
                 return 0
             hash_ = AuditEvent.select(AuditEvent.hash).where(AuditEvent.id == last).scalar()
-            if hash_ is None:
-                raise ChainBroken(f"audit event {last} is missing: `maxiofs audit verify` tells more; nothing was removed")
             removed: int = AuditEvent.delete().where(AuditEvent.id <= last).execute()
             AuditCheckpoint.delete().where(AuditCheckpoint.id < last).execute()
             self._write_head(head._replace(base_id=last, base_hash=bytes(hash_)), there)
             return removed
+
+    def _last_too_old(self, head: Head, before_ms: int, limit: int) -> int:
+        """The last event to be forgotten, among the first ``limit``; the base when there is none.
+
+        An event of the future was recorded while the clock was wrong: it is as old as the next one that is not, or the log would never
+        again become shorter.
+        """
+        last = end = head.base_id
+        now = now_ms()
+        rows = AuditEvent.select(AuditEvent.id, AuditEvent.at_ms).where(AuditEvent.id > head.base_id).order_by(AuditEvent.id).limit(limit)
+        for id_, at_ms in rows.tuples():
+            end += 1
+            if id_ != end:
+                raise _broken(end)
+            if at_ms < before_ms:
+                last = end
+            elif at_ms <= now:
+                return last
+        if end < min(head.last_id, head.base_id + limit):
+            raise _broken(end + 1)
+        if last == head.base_id < end:
+            true = (AuditEvent.id > end) & (AuditEvent.at_ms <= now)
+            next_ms = AuditEvent.select(AuditEvent.at_ms).where(true).order_by(AuditEvent.id).limit(1).scalar()
+            return end if next_ms is not None and next_ms < before_ms else last
+        return last
 
     def rows(self, query: Any) -> list[tuple[Row, bytes, str]]:
         """The events of a query over ``AuditEvent``: (row, hash, words). Call inside ``session``."""
@@ -174,6 +196,10 @@ class Store:
 
 class ChainBroken(Exception):
     """The chain is not whole, so its beginning cannot be moved."""
+
+
+def _broken(id_: int) -> ChainBroken:
+    return ChainBroken(f"audit event {id_} is missing: `maxiofs audit verify` tells more; nothing was removed")
 
 
 def _head(row: Any) -> Head:

@@ -161,3 +161,35 @@ def test_several_processes_make_one_chain(store, tmp_path):
     [thread.join() for thread in threads]
     verdict = verify(store)
     assert (verdict.events, verdict.faults) == (40, [])
+
+
+def test_events_recorded_while_the_clock_was_wrong_do_not_hold_up_retention(store):
+    future = 1 << 60
+    store.append([Event(f"e{number}", at_ms=at_ms) for number, at_ms in enumerate([1000, 1001, future, future, 1002, 1003, future, 1004])])
+    assert store.prune(before_ms=1003, limit=100) == 5
+    assert store.prune(before_ms=1003, limit=100) == 0
+    assert store.prune(before_ms=1005, limit=100) == 3
+    store.append([Event(f"e{number}", at_ms=at_ms) for number, at_ms in enumerate([future, future, future, 1006, future])])
+    assert store.prune(before_ms=1006, limit=2) == 0, "the next true one is to be kept"
+    assert [store.prune(before_ms=1007, limit=2) for _ in range(3)] == [2, 2, 0], "the last one may be recent"
+    verdict = verify(store)
+    assert (verdict.events, verdict.faults) == (1, [])
+
+
+def test_a_page_of_retention_costs_the_same_however_much_is_too_old(store):
+    """Looking through all that is too old for each page of it takes the square of its number, and recording waits meanwhile."""
+    if not store.is_sqlite:
+        pytest.skip("only SQLite says how much it did")
+
+    def steps():
+        counted = []
+        with store.session():
+            store.database.connection().set_progress_handler(lambda: counted.append(1), 10)
+            assert store.prune(before_ms=1_000_000, limit=5) == 5
+        return len(counted)
+
+    store.append([Event("e", at_ms=1000)] * 20)
+    few = steps()
+    store.append([Event("e", at_ms=1000)] * 5000)
+    store.append([Event("e", at_ms=2_000_000)])
+    assert steps() < 3 * few
