@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +26,7 @@ from shared.meta.database import BUSY_TIMEOUT_S, WriteQueue
 MIGRATIONS = Path(__file__).parent / "migrations"
 FILE_NAME, CHECKPOINTS_NAME = "audit.db", "audit-checkpoints"
 CHECKPOINT_EVENTS = 1_000       # a checkpoint is made after so many events,
+LONGEST_LINE = 1024             # bytes of a checkpoint's line, or more
 CHECKPOINT_MS = 300_000         # or with the first events that come so long after the last one
 PRAGMAS = {"journal_mode": "wal", "synchronous": "full", "cache_size": -2 * 1024, "temp_store": "memory"}
 
@@ -143,9 +147,13 @@ class Store:
         """Keep a checkpoint where a change of the database does not reach: in a file, and in the log."""
         log.info("audit checkpoint %s", made.text())
         try:
-            descriptor = os.open(self.checkpoints_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "ab", buffering=0) as file:
-                file.write(made.text().encode() + b"\n")
+            descriptor = os.open(self.checkpoints_path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "a+b", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                _cut_torn_line(file)
+                line = made.text().encode() + b"\n"
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))      # the next one cuts off what is there of it
         except OSError as error:
             log.warning("the audit checkpoint could not be written to %s: %s", self.checkpoints_path, error.strerror)
 
@@ -196,6 +204,16 @@ class Store:
 
 class ChainBroken(Exception):
     """The chain is not whole, so its beginning cannot be moved."""
+
+
+def _cut_torn_line(file: FileIO) -> None:
+    """Cut off the end of the file behind its last whole line: what a full disk or a power loss left of a checkpoint."""
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - LONGEST_LINE)
+    file.seek(start)
+    tail = file.read(LONGEST_LINE)
+    if tail and not tail.endswith(b"\n"):
+        file.truncate(start + tail.rfind(b"\n") + 1)
 
 
 def _broken(id_: int) -> ChainBroken:

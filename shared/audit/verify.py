@@ -52,6 +52,7 @@ class _Check:
         self._events = 0
 
     def run(self) -> tuple[Verdict, int]:
+        written = list(self._all_checkpoints())     # before the head, which others move on: none may be ahead of it
         found = self._store.head()
         head = found[0] if found else Head()
         if found and not hmac.compare_digest(sign_head(self._store.key, head), found[1]):
@@ -59,7 +60,7 @@ class _Check:
         if not found and AuditEvent.select(AuditEvent.id).limit(1).scalar() is not None:
             self._fault("the head is missing")
             head = Head(last_id=AuditEvent.select(AuditEvent.id).order_by(AuditEvent.id.desc()).limit(1).scalar())
-        checkpoints = self._checkpoints(head)
+        checkpoints = self._checkpoints(written, head)
         self._walk(head, checkpoints)
         total = sum(map(len, checkpoints.values()))
         return Verdict(self._events, head.base_id + 1, head.last_id, total, self._faults), head.base_id
@@ -68,10 +69,10 @@ class _Check:
         if len(self._faults) < MOST_FAULTS:
             self._faults.append(text)
 
-    def _checkpoints(self, head: Head) -> dict[int, list[tuple[str, Checkpoint]]]:
+    def _checkpoints(self, written: list[tuple[str, Checkpoint]], head: Head) -> dict[int, list[tuple[str, Checkpoint]]]:
         """The checkpoints whose signature fits, by the event that they are about."""
         found: dict[int, list[tuple[str, Checkpoint]]] = {}
-        for where, one in self._all_checkpoints():
+        for where, one in written:
             if not hmac.compare_digest(sign_checkpoint(self._store.key, one.id, one.at_ms, one.hash), one.signature):
                 self._fault(f"the signature of checkpoint {one.id} in {where} does not fit")
             elif one.id > head.last_id:
@@ -84,7 +85,8 @@ class _Check:
         for row in AuditCheckpoint.select().order_by(AuditCheckpoint.id).tuples():
             yield "the database", Checkpoint(row[0], row[1], bytes(row[2]), bytes(row[3]))
         path = self._store.checkpoints_path
-        for number, line in enumerate(path.read_text().splitlines() if path.exists() else (), 1):
+        lines = path.read_text(errors="replace").split("\n") if path.exists() else [""]
+        for number, line in enumerate(lines[:-1], 1):       # the last one is empty; or being written just now; or torn, and cut off soon
             try:
                 yield f"{path.name}:{number}", Checkpoint.parse(line)
             except ValueError:

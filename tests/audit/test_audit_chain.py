@@ -8,7 +8,7 @@ from shared.audit import Event
 from shared.audit import store as store_module
 from shared.audit.chain import Checkpoint, link
 from shared.audit.models import AuditEvent, AuditHead
-from shared.audit.store import COLUMNS, ChainBroken
+from shared.audit.store import COLUMNS, ChainBroken, Store
 from shared.audit.verify import verify
 
 
@@ -193,3 +193,40 @@ def test_a_page_of_retention_costs_the_same_however_much_is_too_old(store):
     store.append([Event("e", at_ms=1000)] * 5000)
     store.append([Event("e", at_ms=2_000_000)])
     assert steps() < 3 * few
+
+
+def test_a_checkpoint_that_was_torn_by_a_full_disk_is_no_fault_and_spoils_no_other(filled, monkeypatch):
+    monkeypatch.setattr(store_module, "CHECKPOINT_EVENTS", 1)
+    whole = filled.checkpoints_path.read_text()
+    with filled.checkpoints_path.open("a") as file:
+        file.write(whole[:40])
+    assert faults(filled) == ""
+    filled.append([Event("next")])
+    assert faults(filled) == ""
+    assert [Checkpoint.parse(line).id for line in filled.checkpoints_path.read_text().splitlines()] == [5, 21]
+    with filled.checkpoints_path.open("r+") as file:
+        file.write("x")
+    assert faults(filled) == "audit-checkpoints:1 is not a checkpoint"
+
+
+def test_a_file_of_which_nothing_but_a_torn_line_is_left_begins_anew(filled, monkeypatch):
+    monkeypatch.setattr(store_module, "CHECKPOINT_EVENTS", 1)
+    filled.checkpoints_path.write_bytes(b"\0" * 500)
+    filled.append([Event("next")])
+    assert faults(filled) == ""
+    assert Checkpoint.parse(filled.checkpoints_path.read_text()).id == 21
+
+
+def test_a_checkpoint_made_while_the_log_is_verified_is_no_fault(filled, monkeypatch):
+    monkeypatch.setattr(store_module, "CHECKPOINT_EVENTS", 1)
+    real = Store.head
+
+    def head(self):
+        found = real(self)
+        if threading.current_thread() is threading.main_thread():
+            other = threading.Thread(target=filled.append, args=([Event("meanwhile")],))
+            other.start(), other.join()
+        return found
+
+    monkeypatch.setattr(Store, "head", head)
+    assert faults(filled) == ""
