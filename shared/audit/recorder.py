@@ -80,10 +80,11 @@ class Recorder:
             lost = self.lost
             if lost:
                 batch.append(Event("audit_events_lost", "system", status=FAILED, details={"count": lost}, at_ms=now_ms()))
-            if self._appended(batch):
+            if (written := self._appended(batch)) is not None:
                 with self._change:
-                    self._unwritten -= len(batch) - bool(lost)
-                    self.lost -= lost
+                    events = len(batch) - bool(lost)
+                    self._unwritten -= events
+                    self.lost += -lost if written else events
                     self._change.notify_all()
 
     def _next_batch(self) -> list[Event]:
@@ -94,8 +95,8 @@ class Recorder:
         with self._change:
             return [self._waiting.popleft() for _ in range(min(BATCH_EVENTS, len(self._waiting)))]
 
-    def _appended(self, batch: list[Event]) -> bool:
-        """Try until it is written; while the process ends, once."""
+    def _appended(self, batch: list[Event]) -> bool | None:
+        """Try until it is written, or never can be (False); while the process ends, once (None when that was in vain)."""
         while True:
             try:
                 self.store.append(batch)
@@ -109,11 +110,9 @@ class Recorder:
                 self._failing = True
             except Exception:       # a bug, which would be there again at the next attempt
                 log.exception("%d audit events are lost: they cannot be written", len(batch))
-                with self._change:
-                    self.lost += len(batch)
-                return True
-            if self._closing:
                 return False
+            if self._closing:
+                return None
             time.sleep(RETRY_S)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from peewee import Database, PostgresqlDatabase, SqliteDatabase
+from peewee import Database, SqliteDatabase
 from playhouse.migrations import Runner
 
 from shared.audit.chain import Checkpoint, Head, Row, link, sign_checkpoint, sign_head
@@ -21,7 +21,7 @@ from shared.audit.event import Event
 from shared.audit.models import AuditCheckpoint, AuditEvent, AuditHead, db
 from shared.audit.rows import row_of, words_of
 from shared.clock import now_ms
-from shared.meta.database import BUSY_TIMEOUT_S, WriteQueue
+from shared.meta.database import BUSY_TIMEOUT_S, Postgres, WriteQueue
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 FILE_NAME, CHECKPOINTS_NAME = "audit.db", "audit-checkpoints"
@@ -51,7 +51,7 @@ class Store:
                 str(path), pragmas=PRAGMAS, timeout=BUSY_TIMEOUT_S, lock_type="IMMEDIATE", autoconnect=False
             )
         else:
-            self.database = PostgresqlDatabase(
+            self.database = Postgres(
                 "postgresql" + database_url[database_url.index(":"):], prefer_psycopg3=True, autoconnect=False,
                 isolation_level="READ COMMITTED", connect_timeout=5,
             )

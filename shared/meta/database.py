@@ -80,7 +80,7 @@ class WriteQueue:
 _queue: WriteQueue | None = None
 
 
-class _Postgres(PostgresqlDatabase):
+class Postgres(PostgresqlDatabase):
     """PostgreSQL with bounded waits and durable commits. Set on each connection, because poolers refuse start-up options."""
 
     def _connect(self) -> Any:
@@ -109,7 +109,7 @@ def connect(url: str, data_dir: Path) -> Database:
         _queue = WriteQueue(path.with_name(path.name + "-writers"))
     elif scheme in ("postgresql", "postgres"):
         # Peewee knows only the longer scheme. READ COMMITTED whatever the server's default: what is read behind a lock must be fresh.
-        database = _Postgres(
+        database = Postgres(
             "postgresql" + url[len(scheme):], prefer_psycopg3=True, autoconnect=False, isolation_level="READ COMMITTED", connect_timeout=5
         )
     else:

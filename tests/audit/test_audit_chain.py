@@ -1,7 +1,10 @@
 """Removing, changing or adding events shows, also the newest ones, also after retention."""
 
+import contextlib
 import threading
+import time
 
+import peewee
 import pytest
 
 from shared.audit import Event
@@ -10,6 +13,7 @@ from shared.audit.chain import Checkpoint, link
 from shared.audit.models import AuditEvent, AuditHead
 from shared.audit.store import COLUMNS, ChainBroken, Store
 from shared.audit.verify import verify
+from shared.meta import database as metadata
 
 
 def faults(store, given=None):
@@ -230,3 +234,30 @@ def test_a_checkpoint_made_while_the_log_is_verified_is_no_fault(filled, monkeyp
 
     monkeypatch.setattr(Store, "head", head)
     assert faults(filled) == ""
+
+
+def test_a_process_that_stopped_while_it_wrote_does_not_stop_the_others(store, monkeypatch):
+    if store.is_sqlite:
+        pytest.skip("a file lock goes with its process, and a stopped one on this machine is restarted")
+    monkeypatch.setattr(metadata, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(metadata, "IDLE_TIMEOUT_S", 2)
+    store.append([Event("first")])
+    reached, leave = threading.Event(), threading.Event()
+
+    def stop():
+        with contextlib.suppress(peewee.PeeweeException), store._transaction():
+            reached.set()
+            leave.wait(30)
+
+    stopped = threading.Thread(target=stop)
+    stopped.start()
+    assert reached.wait(10)
+    try:
+        with pytest.raises((*metadata.DRIVER_ERRORS,)):
+            store.append([Event("second")])
+        time.sleep(2)
+        store.append([Event("second")])
+    finally:
+        leave.set()
+        stopped.join()
+    assert verify(store).events == 2

@@ -81,3 +81,15 @@ def test_events_that_cannot_be_written_do_not_hold_up_the_next(running, caplog):
     assert running.flush(5)
     assert events(running) == ["good", "audit_events_lost"]
     assert "cannot be written" in caplog.text
+
+
+def test_what_was_lost_before_is_still_counted_when_a_batch_cannot_be_written(running, monkeypatch):
+    monkeypatch.setattr(recorder, "MOST_WAITING", 2)
+    monkeypatch.setattr(recorder, "GATHER_S", 0.3)
+    for number in range(5):
+        running.put(Event(f"e{number}", principal_id=1 << 70 if number else None))       # e0 and e1 wait, three do not fit
+    assert running.flush(5)
+    running.put(Event("good"))
+    assert running.flush(5)
+    assert events(running) == ["good", "audit_events_lost"]
+    assert next(every(running.store, Filter())).details == '{"count":5}'
