@@ -11,9 +11,12 @@ from peewee import fn
 
 from shared.errors import Conflict, NotFound
 from shared.meta import counters, tenants, users
+from shared.meta.buckets import bump
+from shared.meta.database import transaction
 from shared.meta.identity_models import TENANT_DELETING
+from shared.meta.locks import lock_bucket
 from shared.meta.models import INSTALLATION, Bucket, Principal, Upload
-from workflows.emptying import next_piece
+from workflows.emptying import Piece, next_piece
 from workflows.registry import Next, Run, workflow
 
 PAGE_USERS = 20
@@ -58,7 +61,7 @@ def _next_of_bucket(run: Run, tenant_id: int) -> Next | None:
     if row is None:
         return None
     piece = next_piece(row[0], bytes(row[1]).decode())
-    return _next(run, piece.what, piece.number, piece.effect)
+    return _next(run, piece.what, piece.number, partial(_of_bucket, tenant_id, row[0], piece))
 
 
 def _next_users(run: Run, tenant_id: int) -> Next | None:
@@ -80,6 +83,16 @@ def _next(run: Run, what: str, count: int, effect: Callable[[], None]) -> Next:
 
 def _mark(tenant_id: int) -> None:
     tenants.begin_deletion(tenant_id)
+
+
+def _of_bucket(tenant_id: int, bucket_id: int, piece: Piece) -> None:
+    """Do a piece, unless the bucket was given to another tenant since the step looked."""
+    with transaction() as conn:
+        if piece.what == "buckets":
+            bump(conn)      # first, as in buckets.delete, which wants the bucket alone
+        lock_bucket(conn, bucket_id, shared=piece.what != "buckets")
+        if Bucket.select(Bucket.id).where((Bucket.id == bucket_id) & (Bucket.tenant_id == tenant_id)).tuples().first():
+            piece.effect()
 
 
 def _delete_users(user_ids: list[int]) -> None:

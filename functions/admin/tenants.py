@@ -8,7 +8,7 @@ from pydantic import Field
 
 from functions.admin.users import UserQuery, UserView, users_page
 from shared.admin.context import SIGNED_IN, AdminContext
-from shared.admin.errors import AccessDenied, Conflict, NotFound
+from shared.admin.errors import AccessDenied, NotFound
 from shared.admin.model import Model, Page, PageQuery, page_of, position_of
 from shared.admin.names import LONGEST_NAME, Label, Name, Text
 from shared.admin.reach import sees
@@ -173,8 +173,6 @@ def update_tenant(ctx: AdminContext) -> TenantView:
     """
     row = _changed(ctx, "admin:UpdateTenant")
     ctx.details.update(ctx.body.model_dump(exclude_unset=True))
-    if row.status == TENANT_DELETING:
-        raise Conflict("The tenant is being deleted.")
     return _shown([tenants.change(row.id, _columns(ctx.body), ctx.if_match)])[0]
 
 

@@ -85,9 +85,15 @@ def create(name: str, values: Mapping[str, Any] | None = None) -> TenantRow:
 
 
 def change(tenant_id: int, values: Mapping[str, Any], expected: int | None = None) -> TenantRow:
-    """Change columns of a tenant; its name stays, because ARNs name it. Raises NotFound, PreconditionFailed (a stale revision)."""
+    """Change columns of a tenant; its name stays, because ARNs name it.
+
+    Raises NotFound, PreconditionFailed (a stale revision), Conflict while it is being deleted: what is left of it must not come to life.
+    """
     with transaction() as conn:
         bump(conn)
+        there = find(tenant_id)
+        if there is not None and there.status == TENANT_DELETING and values.get("status") != TENANT_DELETING:
+            raise Conflict("The tenant is being deleted.")
         revise(Tenant, tenant_id, expected, **values)
         changed = find(tenant_id)
     assert changed is not None

@@ -233,3 +233,28 @@ def test_versions_of_very_many_parts_go_few_at_a_time(context, doomed, monkeypat
     monkeypatch.setattr(emptying, "PAGE_PARTS", 1)
     page = emptying.versions(Object, buckets.find("doomed-1").id)
     assert [wanted.key for wanted in page] == [b"whole"]
+
+
+@pytest.mark.parametrize("what", ["uploads", "versions", "buckets"])
+def test_a_bucket_that_was_given_away_meanwhile_keeps_all_it_has(context, doomed, what):
+    """The step looked when it was the tenant's still, and its effect comes after the move."""
+    do(step(context, None, doomed))
+    cursor = step(context, None, doomed).cursor
+    while (following := step(context, cursor, doomed)).cursor[what] == 0:
+        do(following)
+        cursor = following.cursor
+    saved = buckets.find("doomed-1")
+    buckets.move(saved.id, tenants.create("saviour").id)
+    held = [sorted(map(repr, table.select().tuples())) for table in (Bucket, Object, Version, Upload, Part)]
+    do(following)
+    assert [sorted(map(repr, table.select().tuples())) for table in (Bucket, Object, Version, Upload, Part)] == held
+    assert [found for found in recount.tenants() if not found.is_right] == []
+
+
+def test_a_tenant_that_is_being_deleted_does_not_come_to_life_again(context, doomed):
+    """Somebody who changes it at that moment, or a bootstrap file that has it as active, would leave half of it."""
+    tenants.begin_deletion(doomed)
+    for values in ({"status": TENANT_ACTIVE}, {"display_name": "x"}):
+        with pytest.raises(Conflict):
+            tenants.change(doomed, values)
+    assert tenants.begin_deletion(doomed).status == TENANT_DELETING
