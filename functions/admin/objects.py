@@ -12,8 +12,11 @@ from shared.admin.errors import Conflict, InvalidFields
 from shared.admin.model import PageQuery, cursor_of, position_of
 from shared.auth.presign import presigned
 from shared.clock import now_ms
+from shared.context import Context
 from shared.errors import NoSuchVersion
 from shared.meta import listing, objects
+from shared.meta.database import repeated, transaction
+from shared.meta.locks import lock_key
 from shared.protocol import tags
 from shared.registry import admin
 from shared.views import find_version
@@ -117,9 +120,9 @@ def put_object_tags(ctx: AdminContext) -> models.ObjectTags:
 
 @admin(f"POST {OBJECT}/rename", allow="s3:PutObject", takes=models.NewName, gives=models.Written, event="object_updated")
 def rename_object(ctx: AdminContext) -> models.Written:
-    """Move an object to a new key of the same bucket: a copy that shares its bytes, then a delete.
+    """Move an object to a new key of the same bucket, in one transaction: a copy that shares its bytes, and a delete.
 
-    Needs `s3:GetObject` and `s3:DeleteObject` of the old key too. When the object changes in between, both stay, and the reply is an error.
+    Needs `s3:GetObject` and `s3:DeleteObject` of the old key too.
     Raises NoSuchBucket, NoSuchKey, PreconditionFailed when the new key is taken, InvalidRequest beyond 5 GiB.
     """
     bucket, key, new = ctx.args["bucket"], ctx.args["key"], ctx.body.new_key
@@ -131,9 +134,18 @@ def rename_object(ctx: AdminContext) -> models.Written:
     headers = {"x-amz-copy-source": _source(bucket, key), "x-amz-copy-source-if-match": f'"{etag}"', "If-None-Match": "*"}
     copying = s3.prepare(ctx, "CopyObject", bucket, new, headers=headers, CopySource=_source(bucket, key))
     removing = s3.prepare(ctx, "DeleteObject", bucket, key, headers={"If-Match": f'"{etag}"'})
-    made = s3.make(copying)
-    s3.make(removing)
-    return models.Written(key=new, version_id=made.get("VersionId"))
+    return models.Written(key=new, version_id=_moved(copying, removing))
+
+
+@repeated
+def _moved(copying: Context, removing: Context) -> str | None:
+    """Copy and delete with both keys held: what is written to either meanwhile comes before or after, and never in between."""
+    with transaction() as conn:
+        for key in sorted((copying.key, removing.key)):
+            lock_key(conn, copying.bucket.id, key)
+        made: dict[str, str | None] = s3.make(copying)
+        s3.make(removing)
+        return made.get("VersionId")
 
 
 @admin(f"POST {OBJECT}/restore", allow="s3:PutObject", takes=models.Wanted, gives=models.Written, event="object_updated")
