@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 
 from shared.context import Context
-from shared.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion
-from shared.meta import objects
+from shared.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, SlowDown
+from shared.meta import labels, objects
 from shared.meta.objects import Found
 from shared.permissions import by_version, check_judged, judge
 from shared.protocol.checksums import type_of
 from shared.protocol.metadata import PREFIX
 from shared.protocol.scalars import http_date
 from shared.request import Headers
+
+LABEL_ATTEMPTS = 5      # to write tags or an ACL before somebody overwrites the object once more
 
 # Query overrides of GetObject and HeadObject → the reply header they replace.
 OVERRIDES = {
@@ -52,6 +56,19 @@ def find_version(ctx: Context, version_id: str | None = None, *, with_data: bool
         raise MethodNotAllowed(Method=ctx.request.method, ResourceType="DeleteMarker")
     check_judged(ctx, bucket.id, ctx.key, found.seq)
     return found
+
+
+def relabelled(ctx: Context, columns: Callable[[Found], dict[str, str | None]]) -> Found:
+    """Write tags or ACL of the version that the request names, and return it; of the new one when it is overwritten at that moment.
+
+    Raises what find_version and ``columns`` raise; SlowDown when it is overwritten faster than it can be labelled.
+    """
+    for _ in range(LABEL_ATTEMPTS):
+        found = find_version(ctx, ctx.query.get("versionId"))
+        with suppress(NoSuchKey):       # it is no longer there: look again what is
+            labels.replace(ctx.bucket.id, ctx.key, found, **columns(found))
+            return found
+    raise SlowDown("The object changes too fast. Please try again.")
 
 
 def checksum_members(algorithm: str | None, value: str | None) -> dict[str, str]:

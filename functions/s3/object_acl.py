@@ -7,10 +7,10 @@ from shared.acls import canonical_id
 from shared.auth import acl
 from shared.auth.engine import ENFORCED
 from shared.context import Context
-from shared.meta import labels
+from shared.meta.objects import Found
 from shared.permissions import by_version
 from shared.registry import s3
-from shared.views import find_version
+from shared.views import find_version, relabelled
 
 
 @s3("GetObjectAcl", allow=by_version("s3:GetObjectAcl", "s3:GetObjectVersionAcl"))
@@ -36,11 +36,14 @@ def put_object_acl(ctx: Context) -> None:
     Raises what PutBucketAcl raises, NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker).
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html
     """
-    found = find_version(ctx, ctx.query.get("versionId"))
     bucket_owner = canonical_id(ctx, ctx.bucket.owner_id)
     off = ctx.bucket.ownership == ENFORCED
-    new = acls.asked(ctx, bucket_owner if off else canonical_id(ctx, found.owner_id), bucket_owner)
-    if off and ctx.params.get("AccessControlPolicy") and acl.is_owners_alone(new, bucket_owner):
-        return
-    acls.check(ctx.bucket, new)
-    labels.replace(ctx.bucket.id, ctx.key, found, acl=acl.dump(new))
+
+    def asked(found: Found) -> dict[str, str | None]:
+        new = acls.asked(ctx, bucket_owner if off else canonical_id(ctx, found.owner_id), bucket_owner)
+        if off and ctx.params.get("AccessControlPolicy") and acl.is_owners_alone(new, bucket_owner):
+            return {"acl": found.acl_json}
+        acls.check(ctx.bucket, new)
+        return {"acl": acl.dump(new)}
+
+    relabelled(ctx, asked)

@@ -3,11 +3,10 @@
 from typing import Any
 
 from shared.context import Context
-from shared.meta import labels
 from shared.permissions import by_version
 from shared.protocol import tags
 from shared.registry import s3
-from shared.views import find_version
+from shared.views import find_version, relabelled
 
 
 @s3("PutObjectTagging", allow=by_version("s3:PutObjectTagging", "s3:PutObjectVersionTagging"))
@@ -41,6 +40,5 @@ def delete_object_tagging(ctx: Context) -> dict[str, Any]:
 
 
 def _replaced(ctx: Context, new: dict[str, str]) -> dict[str, Any]:
-    found = find_version(ctx, ctx.query.get("versionId"))
-    labels.replace(ctx.bucket.id, ctx.key, found, tags=tags.dump(new))
+    found = relabelled(ctx, lambda _: {"tags": tags.dump(new)})
     return {"VersionId": found.version_id if ctx.bucket.versioned else None}
