@@ -14,7 +14,7 @@ from shared.admin.model import Page, cursor_of, position_of
 from shared.clock import now_ms
 from shared.context import Context
 from shared.errors import BucketAlreadyExists, BucketAlreadyOwnedByYou, InvalidBucketName, NoSuchBucket
-from shared.meta import buckets, catalog, runs
+from shared.meta import buckets, catalog, runs, users
 from shared.meta.buckets import BucketInfo
 from shared.meta.database import repeated, transaction
 from shared.protocol import tags
@@ -137,7 +137,7 @@ def put_bucket_owner(ctx: AdminContext) -> BucketView:
     if bucket is None:
         raise NoSuchBucket(BucketName=ctx.args["bucket"])
     if owner is None or not (ctx.is_global or owner.tenant_id == ctx.user.tenant_id):
-        raise InvalidFields(fields={"owner_id": "There is no such user."})
+        raise _no_such_owner()
     if owner.tenant_id != bucket.tenant_id:
         ctx.require("admin:PutBucketOwner", owner.tenant_id, f"bucket/{bucket.name}")
     ctx.details = {"owner_id": owner.id, "was": bucket.owner_id}
@@ -145,11 +145,18 @@ def put_bucket_owner(ctx: AdminContext) -> BucketView:
     return _view(ctx, _found(bucket.name))
 
 
+def _no_such_owner() -> InvalidFields:
+    """What is said of an owner who is not there, or no longer, or another tenant's."""
+    return InvalidFields(fields={"owner_id": "There is no such user."})
+
+
 @repeated
 def _give(ctx: AdminContext, bucket: BucketInfo, owner_id: int, tenant_id: int) -> None:
     with transaction() as conn:
         buckets.bump(conn)
         ctx.check_revision(_found(bucket.name).revision)
+        if users.find(owner_id) is None:
+            raise _no_such_owner()
         buckets.move(bucket.id, tenant_id)
         # A list of grants has an owner of its own, to whom it would go on giving the bucket.
         buckets.change(bucket, owner_id=owner_id, acl=None)

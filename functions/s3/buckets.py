@@ -75,7 +75,8 @@ def create_bucket(ctx: Context) -> dict[str, Any]:
     name = ctx.params["Bucket"]
     check_bucket_name(name)
     _check_configuration(ctx.params.get("CreateBucketConfiguration") or {}, ctx.services.settings.region)
-    bucket, created = buckets.create(name, ctx.owner_id, **_configuration(ctx))
+    tenant_id = ctx.caller.tenant_id if ctx.caller else None
+    bucket, created = buckets.create(name, ctx.owner_id, tenant_id=tenant_id, **_configuration(ctx))
     if not created and bucket.owner_id != ctx.owner_id:
         raise BucketAlreadyExists(BucketName=name)
     if not created and ctx.services.settings.region != CLASSIC_REGION:

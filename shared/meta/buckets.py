@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from shared.clock import now_ms
-from shared.errors import BucketNotEmpty, NoSuchBucket
+from shared.errors import AccessDenied, BucketNotEmpty, NoSuchBucket
 from shared.meta import counters, quotas
 from shared.meta.database import connection, repeated, transaction
 from shared.meta.identity_models import Share
@@ -64,17 +64,21 @@ def _info(row: Any) -> BucketInfo:
     return BucketInfo(row[0], bytes(row[1]).decode(), *row[2:])
 
 
-def create(name: str, owner_id: int, **configuration: Any) -> tuple[BucketInfo, bool]:
+def create(name: str, owner_id: int, *, tenant_id: int | None = None, **configuration: Any) -> tuple[BucketInfo, bool]:
     """Create a bucket, in the tenant of its owner. Returns it and True, or the bucket that has the name already and False.
 
-    ``configuration`` are columns of models.Bucket; what is not said is as the model has it: no ACLs, all public access blocked.
-    Raises TooManyBuckets beyond the tenant's limit, AccessDenied when the tenant is not active.
+    ``tenant_id`` is the owner's as far as the caller knows; ``configuration`` are columns of models.Bucket, and what is not said is as
+    the model has it: no ACLs, all public access blocked. Raises TooManyBuckets beyond the tenant's limit, AccessDenied when the tenant is
+    not active, or when its owner has gone meanwhile: the bucket would be the installation's.
     """
     with transaction() as conn:
         if (there := find(name)) is not None:
             return there, False     # the usual answer for tools that always ask: no cache need hear of it
         new_id = bump(conn)
-        tenant_id = Principal.select(Principal.tenant_id).where(Principal.id == owner_id).scalar() or INSTALLATION
+        owners = Principal.select(Principal.tenant_id).where(Principal.id == owner_id).scalar()
+        if tenant_id not in (None, owners):
+            raise AccessDenied
+        tenant_id = owners or INSTALLATION
         quotas.admit_bucket(tenant_id)
         columns = {"id": new_id, "name": name.encode(), "owner_id": owner_id, "created_ms": now_ms(), "tenant_id": tenant_id}
         row = Bucket.insert(configuration | columns)

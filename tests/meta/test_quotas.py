@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from shared import recount
 from shared.errors import AccessDenied, NoSuchUpload, PreconditionFailed, QuotaExceeded, S3Error, TooManyBuckets
-from shared.meta import buckets, counters, group, models, objects, quotas, uploads
+from shared.meta import buckets, counters, group, models, objects, quotas, tenants, uploads, users
 from shared.meta import database as metadata
 from shared.meta.content import NewBlob
 from shared.meta.counters import Delta
@@ -89,6 +89,21 @@ def tenant(database):
 def test_a_bucket_belongs_to_the_tenant_of_its_owner(tenant):
     assert new_bucket(tenant).tenant_id == tenant.id
     assert buckets.create("of-nobody", 999_999)[0].tenant_id == INSTALLATION
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_bucket_whose_owner_was_deleted_since_the_request_began_is_not_made(database, whole):
+    """It would be the installation's: outside of the tenant, and of its quota."""
+    tenant = tenants.create("leaving")
+    user = users.create("leaving-ann", tenant.id)
+    users.delete(user.id)
+    if whole:
+        tenants.delete(tenant.id)
+    with pytest.raises(AccessDenied):
+        buckets.create("late", user.id, tenant_id=tenant.id)
+    assert buckets.find("late") is None
+    other = users.create("global-bob")
+    assert buckets.create("late", other.id, tenant_id=INSTALLATION)[1]
 
 
 def test_overwriting_counts_the_difference(tenant):
