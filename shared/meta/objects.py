@@ -229,6 +229,8 @@ def put_open(key: Key, new: NewVersion, condition: Condition | None, upload_byte
         },
         delta,
     )
+    if key.versioning != VERSIONING_ENABLED and (current or key.versioning != VERSIONING_OFF):
+        shares.forget_version(key.connection, key.bucket_id, key.key, NULL_VERSION)     # there is another one under that name now
     delta.upload_bytes -= upload_bytes
     quotas.record(key.connection, key.bucket_id, key.tenant_id, delta)
     return Written(version_id if key.versioning == VERSIONING_ENABLED else None, key.now_ms)

@@ -1,6 +1,7 @@
 """Share links: rows that let whoever holds a token have one object. What the token was stands in them sealed, and as its SHA-256.
 
-A link without a version follows its key through overwrites, and goes when the key has no object any more; one with a version goes with it.
+A link without a version follows its key through overwrites, and goes when the key has no object any more; one with a version goes with
+it, also when it is the null version and another one takes its place.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_a_deleted_object_takes_its_links_along(bucket):
         shares.create(new(bucket, key))
     shares.create(new(bucket, version_id="null"))
     write(bucket)
-    assert len(left(bucket)) == 3, "an overwrite is no end"
+    assert left(bucket) == [(b"k", None), (b"other", None)], "an overwrite is no end, but of the version that it replaces"
     objects.delete(bucket.id, b"k", None, 1)
     assert left(bucket) == [(b"other", None)]
     write(bucket)
@@ -118,6 +118,14 @@ def test_a_version_keeps_its_own_link(new_bucket):
     write(bucket)
     shares.create(new(bucket, version_id="null"))
     objects.delete(bucket.id, b"k", None, 1)
+    assert {version_id for _, version_id in left(bucket)} == {old}
+    write(bucket)
+    shares.create(new(bucket, version_id="null"))
+    buckets.set_versioning(bucket, VERSIONING_ENABLED)
+    write(bucket)
+    assert {version_id for _, version_id in left(bucket)} == {old, "null"}, "it is in the history now"
+    buckets.set_versioning(bucket, VERSIONING_SUSPENDED)
+    write(bucket)
     assert {version_id for _, version_id in left(bucket)} == {old}
 
 
