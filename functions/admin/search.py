@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from pydantic import Field
 
@@ -11,6 +12,7 @@ from shared.admin.context import AdminContext
 from shared.admin.errors import InvalidFields
 from shared.admin.model import Page, PageQuery, cursor_of, position_of
 from shared.admin.object_models import ObjectView
+from shared.errors import ServiceUnavailable, StorageFull
 from shared.meta import runs, search
 from shared.meta.search import Candidate
 from shared.protocol.target import MAX_KEY_BYTES
@@ -68,13 +70,17 @@ def search_objects(ctx: AdminContext) -> Page[ObjectView]:
 
 
 def _follow() -> None:
-    """Bring the index forward a little, so that one finds what one has just made; leave the rest to a run."""
-    for _ in range(ROUNDS):
-        if not search.is_behind():
-            return
-        search.catch_up(FOLLOWED)
-    if search.is_behind():
-        runs.enqueue("index_search", again=False)
+    """Bring the index forward a little, so that one finds what one has just made; leave the rest to a run.
+
+    On a full disk, or while somebody holds up all writers, one finds what is in the index: a search need not write.
+    """
+    with suppress(StorageFull, ServiceUnavailable):
+        for _ in range(ROUNDS):
+            if not search.is_behind():
+                return
+            search.catch_up(FOLLOWED)
+        if search.is_behind():
+            runs.enqueue("index_search", again=False)
 
 
 def _is_so(query: SearchQuery, tags: dict[str, str], row: Candidate) -> bool:

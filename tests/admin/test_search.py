@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 
 import pytest
@@ -91,3 +92,17 @@ def test_nobody_finds_what_they_may_not_read(api: Api, s3, filled):
     assert sees_reports.get(f"/buckets/{filled}/search", q="cat").status_code == 403
     assert keys(sees_reports, filled, prefix="reports/") == [REPORT]
     assert keys(sees_reports, filled, prefix="reports/", q="cat") == []
+
+
+def test_a_search_answers_while_nobody_can_write(api: Api, s3, filled):
+    """The disk may be full, or a backup may hold the database: what the index has is found all the same."""
+    assert keys(api, filled, q="photos") == [CAT, DOG]
+    s3.put_object(Bucket=filled, Key="photos/eel.jpg", Body=b"1")
+    other = sqlite3.connect(api.server.data_dir / "maxiofs.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        assert keys(api, filled, q="photos") == [CAT, DOG]
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    assert keys(api, filled, q="photos") == [CAT, DOG, "photos/eel.jpg"]
