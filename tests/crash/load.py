@@ -19,11 +19,16 @@ from tests.s3.raw import Answer, Raw
 if TYPE_CHECKING:
     from tests.running import RunningServer
 
-PLAIN, VERSIONED = "crash-plain", "crash-versioned"
+PLAIN, VERSIONED, LABELLED = "crash-plain", "crash-versioned", "crash-labelled"
 KEYS = 8                # of each client in each bucket
 PART_BYTES = 5 << 20
 CHAIN_KEY = "chain"
 MOST_VERSIONS = 12      # of one key, so that reading back stays short
+
+
+def label_of(value: str) -> Content:
+    """A tag as the journal has it."""
+    return Content(value, 0, value)
 
 
 class Unknown(Exception):
@@ -56,6 +61,7 @@ class Client:
         self.choose = random.Random(f"{seed}-{number}")
         self.plain = {f"c{number}/k{index}": Plain() for index in range(KEYS)}
         self.versioned = {f"c{number}/v{index}": Versioned() for index in range(KEYS // 2)}
+        self.label_key, self.label = f"c{number}", Plain()
         self.pending: list[Pending] = []
         self.unfinished: list[Pending] = []     # a Complete was sent, and nobody said what became of it
         self.tally = Tally()
@@ -65,6 +71,7 @@ class Client:
             (30, self.put_small), (18, self.put_large), (6, self.put_chunked), (8, self.copy), (9, self.delete), (3, self.delete_batch),
             (6, self.begin_upload), (5, self.finish_upload), (1, self.abort_upload), (12, self.put_version), (4, self.mark_deleted),
             (7, self.remove_version), (4, self.copy_version), (6, self.chain_on), (4, self.race),
+            (5, self.put_label),
         ]
 
     def run(self, server: RunningServer, stop: threading.Event) -> None:
@@ -176,6 +183,13 @@ class Client:
         deleted = {found.findtext("Key") for found in answer.xml.iter("Deleted")}
         for key, journal in chosen.items():
             (journal.acknowledged if key in deleted else journal.unknown)(None)
+
+    def put_label(self) -> None:
+        """A tag of an object that nobody writes otherwise."""
+        value = random_bytes(self.choose, 16).hex()
+        body = f"<Tagging><TagSet><Tag><Key>label</Key><Value>{value}</Value></Tag></TagSet></Tagging>".encode()
+        headers = (("Content-MD5", b64encode(hashlib.md5(body).digest()).decode()),)
+        self._change(self.label, label_of(value), lambda: self._ask("PUT", f"/{LABELLED}/{self.label_key}?tagging", headers, body))
 
     # ---- multipart ----------------------------------------------------------------------------------------------------------------
 

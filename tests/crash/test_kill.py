@@ -11,6 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from shared.meta import database
+from shared.meta.identity_models import Tenant
+from tests.crash.load import label_of
 from tests.crash.torture import ENVIRON, PROCESSES, Lost, Torture, staged_files, torture
 from tests.engines import postgres_server
 from tests.running import ROOT, RunningServer
@@ -64,7 +67,18 @@ def test_the_comparison_notices_what_is_lost() -> None:
             running._compare()
         s3.delete_object(Bucket="crash-plain", Key=key)
         running._compare()
+        running._sweep()
         assert held is not None
+        s3.put_object_tagging(Bucket="crash-labelled", Key=client.label_key, Tagging={"TagSet": [{"Key": "label", "Value": "another"}]})
+        with pytest.raises(Lost, match="has the tag another"):
+            running._compare()
+        client.label.possible = {label_of("another")}
+        with running._maintenance(), database.session(), database.transaction():
+            Tenant.update(bytes=Tenant.bytes + 1).execute()
+        with pytest.raises(Lost, match="crash: off by -1 bytes, 0 objects"):
+            running._sweep()
+        with running._maintenance(), database.session(), database.transaction():
+            Tenant.update(bytes=Tenant.bytes - 1).execute()
         versioned_key = next(iter(client.versioned))
         version = s3.put_object(Bucket="crash-versioned", Key=versioned_key, Body=b"nobody's")["VersionId"]
         with pytest.raises(Lost, match="nobody wrote"):

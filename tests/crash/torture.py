@@ -24,9 +24,9 @@ from urllib.parse import quote
 from shared import check as checking
 from shared.blobs.disk import DiskEngine
 from shared.findings import Report
-from shared.meta import database
+from shared.meta import buckets, database, tenants
 from tests.crash.journal import Content, Pending, Tally
-from tests.crash.load import CHAIN_KEY, PLAIN, VERSIONED, Client, Shared
+from tests.crash.load import CHAIN_KEY, LABELLED, PLAIN, VERSIONED, Client, Shared, label_of
 from tests.running import RunningServer
 from tests.s3.raw import Answer, Raw
 
@@ -53,10 +53,19 @@ class Torture:
         self.tally = Tally()
 
     def prepare(self) -> None:
-        """Make the buckets."""
+        """Make the buckets. They are a tenant's, so that each write also counts against a quota; the check of each round recounts it."""
         ask = Raw(self.server)
-        for bucket in (PLAIN, VERSIONED):
+        for bucket in (PLAIN, VERSIONED, LABELLED):
             assert ask("PUT", f"/{bucket}").status == 200
+        with self._maintenance(), database.session():
+            tenant = tenants.create("crash", {"max_bytes": 1 << 50, "max_objects": 1 << 40})
+            for bucket in (PLAIN, VERSIONED, LABELLED):
+                found = buckets.find(bucket)
+                assert found is not None
+                buckets.move(found.id, tenant.id)
+        for client in self.clients:
+            assert ask("PUT", f"/{LABELLED}/{client.label_key}", (("x-amz-tagging", "label=first"),)).status == 200
+            client.label.acknowledged(label_of("first"))
         body = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
         assert ask("PUT", f"/{VERSIONED}?versioning", (), body).status == 200
 
@@ -217,9 +226,16 @@ class Torture:
                 if found not in plain.possible:
                     raise Lost(f"{PLAIN}/{key} holds {found}, and may hold {plain.possible}")
                 plain.acknowledged(found)
+            self._compare_label(client)
         self._compare_versions()
         self._compare_shared()
         self._compare_listing()
+
+    def _compare_label(self, client: Client) -> None:
+        found = label_of(self._ask(f"/{LABELLED}/{client.label_key}?tagging").xml.findtext(".//Value") or "")
+        if found not in client.label.possible:
+            raise Lost(f"{LABELLED}/{client.label_key} has the tag {found.etag}, and may have {client.label.possible}")
+        client.label.acknowledged(found)
 
     def _compare_versions(self) -> None:
         listed = self._list_versions()
