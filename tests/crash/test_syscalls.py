@@ -136,6 +136,13 @@ def test_copy(watch: Watch) -> None:
     assert not trace.count(RENAME), "copying moves no bytes"
 
 
+def test_labels(watch: Watch) -> None:
+    body = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
+    headers = (("Content-MD5", b64encode(hashlib.md5(body).digest()).decode()),)
+    assert_committed_before_the_reply(watch("PUT", "/traced/large?tagging", headers, body))
+    assert_committed_before_the_reply(watch("DELETE", "/traced/large?tagging", status=204))
+
+
 @pytest.mark.parametrize("key", ["gone", "gone-large"])
 def test_delete(watch: Watch, key: str) -> None:
     trace = watch("DELETE", f"/traced/{key}", status=204)
