@@ -73,9 +73,7 @@ def put_acl_of_bucket(ctx: AdminContext) -> AclView:
     def change() -> None:
         with transaction() as conn:
             buckets.bump(conn)
-            if (bucket := buckets.find(name)) is not None:
-                ctx.check_revision(bucket.revision)
-            s3.make(call, bucket)
+            s3.make(call, s3.as_judged(ctx, call.bucket))
 
     change()
     call = s3.prepare(ctx, "GetBucketAcl", name)

@@ -9,7 +9,7 @@ from shared.admin import bucket_models as models
 from shared.admin import s3
 from shared.admin.bucket_models import BucketView
 from shared.admin.context import AdminContext
-from shared.admin.errors import Conflict, InvalidFields, NotFound
+from shared.admin.errors import InvalidFields, NotFound
 from shared.admin.model import Page, cursor_of, position_of
 from shared.clock import now_ms
 from shared.context import Context
@@ -115,7 +115,7 @@ def delete_a_bucket(ctx: AdminContext) -> models.BucketDeletion:
     ctx.event = "bucket_force_deleted"
     ctx.require("admin:ForceDeleteBucket", call.bucket.tenant_id, f"bucket/{call.bucket.name}")
     with transaction():
-        _as_authorised(ctx, call.bucket)
+        s3.as_judged(ctx, call.bucket)
         given = {"bucket": call.bucket.id, "tenant": call.bucket.tenant_id}     # whose administrators may watch it
         run_id = runs.enqueue("delete_bucket", given, subject=str(call.bucket.id), again=False)
     ctx.details["run_id"] = run_id
@@ -154,7 +154,7 @@ def _no_such_owner() -> InvalidFields:
 def _give(ctx: AdminContext, bucket: BucketInfo, owner_id: int, tenant_id: int) -> None:
     with transaction() as conn:
         buckets.bump(conn)
-        _as_authorised(ctx, bucket)
+        s3.as_judged(ctx, bucket)
         if users.find(owner_id) is None:
             raise _no_such_owner()
         buckets.move(bucket.id, tenant_id)
@@ -279,22 +279,7 @@ def _put(ctx: AdminContext, name: str, **params: Any) -> BucketInfo:
 def _change(ctx: AdminContext, call: Context) -> None:
     with transaction() as conn:
         buckets.bump(conn)
-        s3.make(call, _as_authorised(ctx, call.bucket))
-
-
-def _as_authorised(ctx: AdminContext, was: BucketInfo) -> BucketInfo:
-    """The bucket as it stands in the transaction, provided that the caller was judged by this very one.
-
-    Raises NoSuchBucket when it is gone, also when another one has its name by now; Conflict when it is somebody else's now;
-    PreconditionFailed.
-    """
-    found = _found(was.name)
-    if found.id != was.id:
-        raise NoSuchBucket(BucketName=was.name)
-    if (found.owner_id, found.tenant_id) != (was.owner_id, was.tenant_id):
-        raise Conflict("The bucket was given to somebody else in the meantime.")
-    ctx.check_revision(found.revision)
-    return found
+        s3.make(call, s3.as_judged(ctx, call.bucket))
 
 
 def _found(name: str) -> BucketInfo:

@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode
 from shared.admin.context import AdminContext
 from shared.auth.model import Authenticated, Payload
 from shared.context import Context
-from shared.errors import AccessDenied, NoSuchBucket, NoSuchKey
+from shared.errors import AccessDenied, Conflict, NoSuchBucket, NoSuchKey
+from shared.meta import buckets
 from shared.meta.buckets import BucketInfo
 from shared.pipeline import NO_TARGET, Pipeline
 from shared.protocol.target import MAX_KEY_BYTES
@@ -92,6 +93,21 @@ def make(call: Context, bucket: BucketInfo | None = None) -> Any:
         call.bucket_found = bucket
     assert call.function is not None
     return call.function.call(call)
+
+
+def as_judged(ctx: AdminContext, was: BucketInfo) -> BucketInfo:
+    """The bucket as it stands, inside the transaction of a change, provided that the caller was judged by this very one.
+
+    Raises NoSuchBucket when it is gone, also when another one has its name by now; Conflict when it is somebody else's now;
+    PreconditionFailed.
+    """
+    found = buckets.find(was.name)
+    if found is None or found.id != was.id:
+        raise NoSuchBucket(BucketName=was.name)
+    if (found.owner_id, found.tenant_id) != (was.owner_id, was.tenant_id):
+        raise Conflict("The bucket was given to somebody else in the meantime.")
+    ctx.check_revision(found.revision)
+    return found
 
 
 def call(ctx: AdminContext, name: str, bucket: str, key: str | None = None, **more: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from shared.meta import buckets, database, tenants, users
 
 CALLS: dict[str, dict[str, Any]] = {
     "delete_a_bucket": {}, "put_versioning": {"status": "Enabled"}, "put_bucket_tags": {"tags": {"a": "1"}}, "put_bucket_owner": {},
+    "put_acl_of_bucket": {"canned": "private"},
 }
 
 
@@ -47,7 +48,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_nothing_happens_to_what_the_caller_was_not_judged_by(
     world: World, name: str, change: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _just_before(world, getattr(world, change), monkeypatch)
+    _just_before(getattr(world, change), monkeypatch)
     with pytest.raises(error):
         world.running.invoke(f"admin.{name}", {"bucket": "bucket", **(CALLS[name] or ({"owner_id": world.ann} if "owner" in name else {}))})
     found = buckets.find("bucket")
@@ -55,8 +56,9 @@ def test_nothing_happens_to_what_the_caller_was_not_judged_by(
     assert (found.owner_id, found.tenant_id, found.versioning, found.tags) == (world.bob, world.other, 0, None)
 
 
-def _just_before(world: World, change: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def _just_before(change: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let something happen when the caller has been judged: before the transaction of the change begins."""
+    from functions.admin import acls
     from functions.admin import buckets as module
 
     real, left = module.transaction, [change]
@@ -66,4 +68,5 @@ def _just_before(world: World, change: Callable[[], None], monkeypatch: pytest.M
             left.pop()()
         return real()
 
-    monkeypatch.setattr(module, "transaction", begin)
+    for one in (module, acls):
+        monkeypatch.setattr(one, "transaction", begin)
