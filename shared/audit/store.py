@@ -157,6 +157,12 @@ class Store:
         except OSError as error:
             log.warning("the audit checkpoint could not be written to %s: %s", self.checkpoints_path, error.strerror)
 
+    def oldest_ms(self) -> int | None:
+        """When the oldest event was recorded; None for an empty log."""
+        with self.session():
+            found: int | None = AuditEvent.select(AuditEvent.at_ms).order_by(AuditEvent.id).limit(1).scalar()
+        return found
+
     def prune(self, before_ms: int, limit: int) -> int:
         """Forget the oldest events, at most ``limit``: those before the first that is not older than ``before_ms``. Returns how many.
 

@@ -327,6 +327,23 @@ def test_retention_days(tuned, change):
     assert events(root, 1, event_type="audit_pruned")[0]["details"] == {"removed": 1, "retention_days": 30}
 
 
+def test_a_run_of_retention_removes_a_month_at_most(tuned, change):
+    """A clock that leaps ahead must not cost the whole log."""
+    root = change("audit.retention_days", 30)
+    for number in range(3):
+        root.ok.post("/tenants", {"name": unique(f"old{number}")})
+    assert events(root, 3, event_type="tenant_created")
+    with sqlite3.connect(tuned.data_dir / "audit.db", timeout=20) as conn:
+        first, second, third = (row[0] for row in conn.execute("SELECT id FROM audit_event ORDER BY id LIMIT 3"))
+        for event, days in ((first, 400), (second, 370), (third, 360)):
+            conn.execute("UPDATE audit_event SET at_ms = at_ms - ? * 86400000 WHERE id = ?", [days, event])
+    there = []
+    for _ in range(2):
+        assert maxiofs(tuned, "run", "audit_retention", "--wait").returncode == 0
+        there.append([root.get(f"/audit-logs/{event}").status_code for event in (first, second, third)])
+    assert there == [[404, 404, 200], [404, 404, 404]]
+
+
 # ---- security -----------------------------------------------------------------------------------------------------------------------
 
 
