@@ -13,6 +13,7 @@ from shared.protocol.copy_source import parse_copy_source
 from shared.registry import Function
 
 Rule = Callable[[Context], Iterable[tuple[str, str]]]
+COPYING = frozenset({"CopyObject", "UploadPartCopy"})      # x-amz-copy-source says something about these; elsewhere it is a stray header
 
 
 # ---- rules: what operations declare as ``allow`` --------------------------------------------------------------------------------------
@@ -83,8 +84,8 @@ class RequestAccess:
     def _version(self, name: str, key: bytes) -> str | None:
         """The version of a key that the request means: as its resource, or as the source of a copy."""
         ctx = self._ctx
-        if (header := ctx.headers.get("x-amz-copy-source")) is not None:
-            source = parse_copy_source(header)
+        if _copies(ctx):
+            source = parse_copy_source(ctx.headers.get("x-amz-copy-source", ""))
             if (source.bucket, source.key) == (name, key):
                 return source.version_id
         return ctx.query.get("versionId") if (name, key) == (ctx.target.bucket, ctx.target.key) else self._version_id
@@ -102,6 +103,10 @@ class SeenAccess(RequestAccess):
     def about(self, resource: str) -> Asked:
         """The bucket, listed by the key as prefix."""
         return Seen(self._ctx, self._named(resource).bucket, self._key)
+
+
+def _copies(ctx: Context) -> bool:
+    return ctx.function is not None and ctx.function.name in COPYING
 
 
 def judge(ctx: Context, wanted: Iterable[tuple[str, str]]) -> Decision:
@@ -160,7 +165,7 @@ def require_owner(ctx: Context, owner_id: int, expected: str) -> None:
 def hidden(ctx: Context, error: S3Error) -> S3Error:
     """What to tell about a missing key or version: AccessDenied to those who could not learn from a listing that it is missing."""
     bucket, key = ctx.target.bucket, ctx.target.key
-    if "x-amz-copy-source" in ctx.headers and error.fields.get("Key", "").encode() != key:
+    if _copies(ctx) and error.fields.get("Key", "").encode() != key:
         source = parse_copy_source(ctx.headers["x-amz-copy-source"])
         bucket, key = source.bucket, source.key
     if key is None or bucket is None:
