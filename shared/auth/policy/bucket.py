@@ -7,12 +7,14 @@ from shared.auth.policy.model import Document, PolicyError
 from shared.auth.policy.operators import network
 from shared.auth.policy.patterns import ARN_FIELDS, Wild, glob, pieces_of
 
-# Keys that tie a request to somebody known, when their values are fixed.
+# Keys that tie a request to somebody known, when their values are fixed. A header is none: its sender says what it says, also that of a
+# KMS key, which AWS counts because using such a key takes a permission of its own.
 TYING = frozenset({
     "aws:principalaccount", "aws:principalarn", "aws:sourceaccount", "aws:sourcearn", "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce",
-    "aws:userid", "s3:dataaccesspointaccount", "s3:dataaccesspointarn", "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "aws:userid", "s3:dataaccesspointaccount", "s3:dataaccesspointarn",
 })
 _TYING_OPERATORS = frozenset({"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike"})
+_NOBODY = "anonymous"           # what aws:userid is of requests that are not signed
 _NARROWEST = {4: 8, 6: 32}      # bits by version of IP: a range with a shorter prefix is as good as everybody
 
 
@@ -55,7 +57,8 @@ def _ties(condition: Condition) -> bool:
         return all(_is_narrow(value) for value in condition.values)
     if condition.key not in TYING or condition.operator not in _TYING_OPERATORS:
         return False
-    return not any(set(value) & set("*?$") for value in condition.values)       # fixed: neither wildcards nor variables
+    fixed = not any(set(value) & set("*?$") for value in condition.values)      # neither wildcards nor variables
+    return fixed and not (condition.key == "aws:userid" and _NOBODY in map(str.casefold, condition.values))
 
 
 def _is_narrow(value: str) -> bool:
