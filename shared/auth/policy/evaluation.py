@@ -50,6 +50,11 @@ class Bundle(tuple[tuple[str, Document], ...]):
             found = self._indexes[action] = (denies.ready(), allows.ready())
         return found
 
+    def could_allow(self, action: str, beginning: str) -> bool:
+        """Whether a statement allows the action, under whatever conditions, on something whose name begins so. Denies are not looked at."""
+        _, allows = self.indexed(action)
+        return allows is not None and allows.reaches(beginning)
+
 
 class _Index:
     """Statements of one effect, by resource: found whole, or by the literal their pattern begins with.
@@ -77,6 +82,11 @@ class _Index:
     def ready(self) -> _Index | None:
         self._lengths = tuple(sorted({len(head) for head in self._headed}))
         return self if self._exact or self._headed else None
+
+    def reaches(self, beginning: str) -> bool:
+        """Whether a resource that begins so could be meant."""
+        heads = any(head.startswith(beginning) or beginning.startswith(head) for head in self._headed)
+        return heads or any(resource.startswith(beginning) for resource in self._exact)
 
     def first(self, asking: Asking) -> Verdict | None:
         """The verdict of a statement that applies."""
