@@ -125,8 +125,8 @@ def create_policy(ctx: AdminContext) -> IdentityPolicy:
     installation's; NotFound for a tenant that is not there.
     """
     body: NewIdentityPolicy = ctx.body
-    ctx.about("policy", body.name, body.name, body.tenant_id)
-    tenant_id = home(ctx, "admin:CreatePolicy", "policy", body.tenant_id)
+    ctx.about("policy", body.name, body.name)   # in whose log it belongs, ``home`` says: nobody writes into another tenant's
+    tenant_id = ctx.tenant_id = home(ctx, "admin:CreatePolicy", "policy", body.tenant_id)
     text, _ = _read(body.document)
     if body.name in BUILTIN:
         raise AlreadyExists(f"The policy {body.name} is built in.", name="taken")

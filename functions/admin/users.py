@@ -136,8 +136,8 @@ def create_user(ctx: AdminContext) -> UserWithKey:
     rights that the caller does not have, QuotaExceeded when the tenant may not have another user or key.
     """
     body: NewUser = ctx.body
-    ctx.about("user", "", body.username, body.tenant_id)
-    tenant_id = home(ctx, "admin:CreateUser", "user", body.tenant_id)
+    ctx.about("user", "", body.username)        # in whose log it belongs, ``home`` says: nobody writes into another tenant's
+    tenant_id = ctx.tenant_id = home(ctx, "admin:CreateUser", "user", body.tenant_id)
     check_gift(ctx.user, body.policies, tenant_id)
     for group_id in body.groups:
         _check_group(ctx, group_id, tenant_id)

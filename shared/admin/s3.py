@@ -64,6 +64,8 @@ def prepare(
     finally:
         ctx.asked = True
     assert call.function is not None and call.function.name == name, f"the request of {name} is {call.function}"
+    if ctx.tenant_id is None and call.bucket_found is not None:
+        ctx.tenant_id = call.bucket_found.tenant_id or None     # what happens to a tenant's bucket is in the tenant's log, whoever does it
     return call
 
 
