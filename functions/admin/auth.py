@@ -69,7 +69,7 @@ def log_in(ctx: AdminContext) -> SignInResult:
 
     Raises WrongCredentials, AccountLocked, TooManyRequests, ForeignOrigin.
     """
-    sessions.refuse_foreign_origin(ctx)
+    _refuse_foreign_origin(ctx)
     ctx.details["username"] = ctx.body.username
     try:
         caller, login, moment_ms = signing_in.attempt_password(ctx, ctx.body.username, ctx.body.password)
@@ -88,7 +88,7 @@ def verify_factor(ctx: AdminContext) -> SignInResult:
 
     Raises WrongCode, ChallengeExpired, AccountLocked, ForeignOrigin.
     """
-    sessions.refuse_foreign_origin(ctx)
+    _refuse_foreign_origin(ctx)
     found = stored.try_challenge(ctx.body.challenge, now_ms())
     caller = ctx.known.principal(found[0]) if found else None
     if found is None or caller is None or ctx.known.inactive(caller):
@@ -147,6 +147,15 @@ def change_password(ctx: AdminContext) -> SignInResult:
 
 
 # ---- the steps ------------------------------------------------------------------------------------------------------------------
+
+
+def _refuse_foreign_origin(ctx: AdminContext) -> None:
+    """No password is looked at, so no attempt is counted: that must not fill the audit log. Raises ForeignOrigin."""
+    try:
+        sessions.refuse_foreign_origin(ctx)
+    except sessions.ForeignOrigin:
+        ctx.event = ""
+        raise
 
 
 def _ask_for_code(ctx: AdminContext, caller: PrincipalInfo, login: logins.LoginInfo) -> SignInResult:

@@ -7,11 +7,11 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import audit
-from shared.access_log import request_id
+from shared.access_log import HIDDEN, request_id
 from shared.admin import reading, sessions
 from shared.admin.context import ANYONE, SIGNED_IN, AdminContext
 from shared.admin.errors import InvalidFields, NotSignedIn, S3Error, TooManyRequests, reply_of
@@ -34,6 +34,7 @@ ALWAYS: Headers = [
 ]
 NOTHING_MORE = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 UNNOTED = (NotSignedIn, TooManyRequests)        # nobody may fill the audit log without being somebody
+_SHARED = re.compile(r"^((?:https?://[^/]*)?/+share/)[^?]+", re.IGNORECASE)     # behind it stands the token of a share link, a secret
 
 
 @dataclass
@@ -100,9 +101,13 @@ class Calls:
         def call() -> Any:
             self._identify(ctx)
             self._authorise(ctx)
-            ctx.query = reading.query_of(query, ctx.function.query)
-            ctx.body = reading.body_of(ctx.request, body, ctx.function.takes)
-            ctx.if_match = reading.revision_wanted(ctx.request)
+            try:
+                ctx.query = reading.query_of(query, ctx.function.query)
+                ctx.body = reading.body_of(ctx.request, body, ctx.function.takes)
+                ctx.if_match = reading.revision_wanted(ctx.request)
+            except S3Error:
+                ctx.event = ctx.event if ctx.caller is not None else ""     # what nobody sent and nobody can read was no attempt
+                raise
             return self._called(ctx)
 
         return _rendered(ctx, self._noted(ctx, call))
@@ -145,7 +150,8 @@ class Calls:
         bytes_out = len(reply.body) if isinstance(reply.body, bytes) else 0
         self.services.metrics.finished(name, reply.status, code, bytes_in=bytes_in, bytes_out=bytes_out, duration_s=duration_s)
         self.services.log.write(
-            request, status=reply.status, duration_s=duration_s, remote=self.services.proxies.client(request), operation=name, code=code,
+            replace(request, target=_SHARED.sub(rf"\1{HIDDEN}", request.target)),
+            status=reply.status, duration_s=duration_s, remote=self.services.proxies.client(request), operation=name, code=code,
             bytes_in=bytes_in, bytes_out=bytes_out, reason=reason,
         )
 
