@@ -16,6 +16,9 @@ from shared.request import Request
 
 MOST_PARAMETERS = 100
 MOST_NUMBER = (1 << 63) - 1         # what both databases hold
+MOST_DEPTH = 32                     # of a body; a policy needs six
+MOST_MEMBERS = 1000                 # of one object: each that is unknown costs a fault to tell
+_UNFIT = "A NUL or half a character cannot be in it."
 _ETAG = re.compile(r'"([0-9]{1,18})"')
 
 
@@ -108,7 +111,7 @@ def document(text: bytes, model: Any) -> Any:
         plain = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise MalformedJSON(f"The body is not a JSON document: {error}" if isinstance(error, json.JSONDecodeError) else None) from None
-    _refuse_what_no_database_holds(plain, "")
+    _refuse_what_no_database_holds(plain, ())
     try:
         return adapter_of(model).validate_json(text, strict=True)
     except ValidationError as error:
@@ -116,6 +119,8 @@ def document(text: bytes, model: Any) -> Any:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_MEMBERS:
+        raise ValueError("an object has too many members")
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name is there twice")
@@ -126,21 +131,31 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _refuse_what_no_database_holds(value: Any, path: str) -> None:
-    """NUL, halves of characters, and numbers beyond 64 bits. Raises InvalidFields."""
+def _refuse_what_no_database_holds(value: Any, path: tuple[str, ...]) -> None:
+    """NUL, halves of characters, and numbers beyond 64 bits. Raises InvalidFields; MalformedJSON for what is nested too deeply.
+
+    ``path`` is put together for a fault only: the paths of a deep document with long names would take hundreds of times its size.
+    """
+    if len(path) > MOST_DEPTH:
+        raise MalformedJSON("The body is nested too deeply.")
     if isinstance(value, str):
-        if "\0" in value or re.search("[\ud800-\udfff]", value):
-            raise InvalidFields(fields={path: "A NUL or half a character cannot be in it."})
+        if _is_unfit(value):
+            raise InvalidFields(fields={".".join(path): _UNFIT})
     elif isinstance(value, int):
         if abs(value) > MOST_NUMBER:
-            raise InvalidFields(fields={path: "The number is too large."})
+            raise InvalidFields(fields={".".join(path): "The number is too large."})
     elif isinstance(value, dict):
         for name, one in value.items():
-            _refuse_what_no_database_holds(name, f"{path}.{ascii(name)[1:-1]}".lstrip("."))
-            _refuse_what_no_database_holds(one, f"{path}.{name}".lstrip("."))
+            if _is_unfit(name):
+                raise InvalidFields(fields={".".join((*path, ascii(name)[1:-1])): _UNFIT})
+            _refuse_what_no_database_holds(one, (*path, name))
     elif isinstance(value, list):
         for number, one in enumerate(value):
-            _refuse_what_no_database_holds(one, f"{path}.{number}".lstrip("."))
+            _refuse_what_no_database_holds(one, (*path, str(number)))
+
+
+def _is_unfit(text: str) -> bool:
+    return "\0" in text or re.search("[\ud800-\udfff]", text) is not None
 
 
 def revision_wanted(request: Request) -> int | None:
