@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from shared.context import Context
-from shared.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, SlowDown
+from shared.errors import InvalidRequest, MethodNotAllowed, NoSuchKey, NoSuchVersion, SlowDown
 from shared.meta import labels, objects
 from shared.meta.objects import Found
 from shared.permissions import by_version, check_judged, judge
@@ -82,6 +82,7 @@ def object_headers(ctx: Context, found: Found, *, whole: bool = True) -> Headers
     """Reply headers of a version for GET and HEAD, without its length. Written by hand: this is the hottest code there is.
 
     The checksum is shown when asked for (``x-amz-checksum-mode: ENABLED``) and the ``whole`` object is sent.
+    Raises InvalidRequest when somebody who has not signed asks for other headers than the stored ones.
     """
     headers: Headers = [("ETag", f'"{found.etag}"'), ("Last-Modified", http_date(found.modified_s)), ("Accept-Ranges", "bytes")]
     stored: dict[str, str] = json.loads(found.headers_json) if found.headers_json else {}
@@ -89,6 +90,8 @@ def object_headers(ctx: Context, found: Found, *, whole: bool = True) -> Headers
         stored["Content-Type"] = "binary/octet-stream"
     for name, header in OVERRIDES.items() if ctx.query else ():
         if name in ctx.query:
+            if ctx.caller is None:      # or a link of anybody's makes a page of what was stored as a text
+                raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
             stored[header] = ctx.query[name].encode().decode("latin-1")     # headers are bytes: UTF-8 goes out as it came in
     headers += stored.items()
     if found.metadata_json:
