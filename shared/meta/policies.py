@@ -53,12 +53,17 @@ def page(after: int, limit: int, *, tenant_id: int | None = None) -> list[Policy
 
 
 def create(tenant_id: int, name: str, document: str, description: str = "") -> PolicyRow:
-    """Create a policy. Raises AlreadyExists, for a tenant also when the installation has the name; NotFound for a tenant not there."""
+    """Create a policy. Raises AlreadyExists; NotFound for a tenant not there.
+
+    No name is both a tenant's and the installation's: what is attached by name would be another policy in that tenant than elsewhere.
+    """
     with identity_change():
         if tenant_id != INSTALLATION and tenants.find(tenant_id) is None:
             raise NotFound
         if resolve(tenant_id, name) is not None:
             raise AlreadyExists(f"There is a policy {name} already.", name="taken")
+        if tenant_id == INSTALLATION and Policy.select(_id).where(Policy.name == name).tuples().first():
+            raise AlreadyExists(f"A tenant has a policy {name}: it would stay what the name means there.", name="taken")
         row = {"tenant_id": tenant_id, "name": name, "document": document, "description": description, "created_ms": now_ms()}
         Policy.insert(id=bump(connection()), **row).execute()
         made = find(tenant_id, name)
@@ -92,9 +97,5 @@ def delete(tenant_id: int, name: str, expected: int | None = None) -> None:
 
 
 def used_by(policy: PolicyRow) -> list[Target]:
-    """Everything that has this policy; one of the installation's also reaches tenants that have none of that name."""
-    if policy.tenant_id != INSTALLATION:
-        return attachments.users_of(policy.name, policy.tenant_id)
-    rows: Any = Policy.select(Policy.tenant_id).where((Policy.name == policy.name) & (Policy.tenant_id != INSTALLATION)).tuples()
-    own = {tenant_id for (tenant_id,) in rows}
-    return [target for target in attachments.users_of(policy.name, None) if target.tenant_id not in own]
+    """Everything that has this policy; one of the installation's reaches all tenants, which have none of that name."""
+    return attachments.users_of(policy.name, None if policy.tenant_id == INSTALLATION else policy.tenant_id)

@@ -132,3 +132,13 @@ def required_factor(server: RunningServer) -> Iterator[None]:
         yield
     finally:
         write("DELETE FROM setting WHERE name = 'security.require_2fa_admin'")
+
+
+def test_the_name_of_a_tenants_policy_is_not_taken_for_one_of_the_installation(there):
+    """Whoever attaches it from above would attach what the tenant says it is."""
+    name = unique("guard")
+    there.admin.ok.post("/policies", {"name": name, "document": policy_for("s3:GetObject")})
+    guard = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"}]}
+    answer = there.root.post("/policies", {"name": name, "document": guard, "tenant_id": 0})
+    assert (answer.status_code, answer.json()["fields"]) == (409, {"name": "taken"})
+    there.root.ok.post("/policies", {"name": name, "document": guard, "tenant_id": there.theirs.id})    # tenants take no names from tenants

@@ -328,12 +328,22 @@ def test_a_policy_in_use_stays(acme):
 
 def test_who_has_an_installations_policy(acme):
     other = tenants.create("other")
-    policies.create(acme.id, "p", DOCUMENT)
-    everywhere = policies.create(INSTALLATION, "p", DOCUMENT)
-    for user in (users.create("ann", acme.id), users.create("bob", other.id), users.create("carl")):
+    own, everywhere = policies.create(acme.id, "own", DOCUMENT), policies.create(INSTALLATION, "p", DOCUMENT)
+    people = users.create("ann", acme.id), users.create("bob", other.id), users.create("carl")
+    for user in people:
         attachments.attach("user", user.id, "p", BUILTIN)
-    assert [target.name for target in policies.used_by(everywhere)] == ["bob", "carl"]
-    assert [target.name for target in policies.used_by(policies.find(acme.id, "p"))] == ["ann"]
+    attachments.attach("user", people[0].id, "own", BUILTIN)
+    assert [target.name for target in policies.used_by(everywhere)] == ["ann", "bob", "carl"]
+    assert [target.name for target in policies.used_by(own)] == ["ann"]
+
+
+def test_no_name_is_a_tenants_policy_and_the_installations(acme):
+    policies.create(acme.id, "p", DOCUMENT)
+    policies.create(INSTALLATION, "q", DOCUMENT)
+    policies.create(tenants.create("other").id, "p", DOCUMENT)
+    for tenant_id, name in ((INSTALLATION, "p"), (acme.id, "q")):
+        with pytest.raises(AlreadyExists):
+            policies.create(tenant_id, name, DOCUMENT)
 
 
 def test_only_policies_that_are_there_are_attached(acme):
