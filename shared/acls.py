@@ -8,15 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from shared.auth import acl
-from shared.auth.acl import Acl
+from shared.auth.acl import Acl, Find
 from shared.auth.engine import ENFORCED
 from shared.context import Context
 from shared.errors import AccessControlListNotSupported, AccessDenied, MissingSecurityHeader, S3Error, UnexpectedContent
 from shared.meta import grantees
 from shared.meta.buckets import BucketInfo
-from shared.meta.models import PUBLIC_ACCESS
+from shared.meta.models import INSTALLATION, PUBLIC_ACCESS
 
 BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT_BUCKETS = (1 << place for place in range(len(PUBLIC_ACCESS)))
+
+NO_TENANT = -1      # of who has not signed: nobody is in it
 
 
 def canonical_id(ctx: Context, principal_id: int) -> str:
@@ -24,6 +26,15 @@ def canonical_id(ctx: Context, principal_id: int) -> str:
     assert ctx.known is not None
     found = ctx.known.principal(principal_id)
     return found.canonical_id if found else ""
+
+
+def finder(ctx: Context) -> Find:
+    """Looks grantees up for the sender. By address, who belongs to a tenant finds its people only: others' are not there for them."""
+    caller = ctx.caller
+    if caller is not None and caller.tenant_id == INSTALLATION:
+        return grantees.find
+    tenant_id = NO_TENANT if caller is None else caller.tenant_id
+    return lambda kind, value: grantees.find(kind, value, tenant_id)
 
 
 def shown(of: Acl) -> dict[str, Any]:
@@ -38,14 +49,14 @@ def asked(ctx: Context, owner: str, bucket_owner: str | None) -> Acl:
     Raises UnexpectedContent (both), MissingSecurityHeader (neither), and what acl.from_headers and acl.from_xml raise.
     """
     document = ctx.params.get("AccessControlPolicy")
-    by_headers = acl.from_headers(ctx.headers, owner, bucket_owner, grantees.find)
+    by_headers = acl.from_headers(ctx.headers, owner, bucket_owner, finder(ctx))
     if by_headers is not None and document is not None:
         raise UnexpectedContent()
     if by_headers is not None:
         return by_headers
     if document is None:
         raise MissingSecurityHeader(MissingHeaderName=acl.CANNED_HEADER)
-    return acl.from_xml(document, owner, grantees.find)
+    return acl.from_xml(document, owner, finder(ctx))
 
 
 def check(bucket: BucketInfo, new: Acl) -> None:
@@ -65,7 +76,7 @@ def of_new_object(ctx: Context) -> str | None:
     """
     bucket, bucket_owner = ctx.bucket, canonical_id(ctx, ctx.bucket.owner_id)
     writer = ctx.caller.canonical_id if ctx.caller is not None else bucket_owner
-    new = acl.from_headers(ctx.headers, writer, bucket_owner, grantees.find)
+    new = acl.from_headers(ctx.headers, writer, bucket_owner, finder(ctx))
     if new is None:
         return None
     if bucket.ownership == ENFORCED and acl.is_owners_alone(new, bucket_owner):

@@ -16,7 +16,7 @@ from shared.errors import (
     InvalidBucketAclWithObjectOwnership,
     NotImplementedS3,
 )
-from shared.meta import buckets, grantees
+from shared.meta import buckets
 from shared.permissions import reach, require
 from shared.protocol import tags
 from shared.protocol.names import check_bucket_name
@@ -95,7 +95,7 @@ def _configuration(ctx: Context) -> dict[str, Any]:
         require(ctx, ("s3:PutBucketTagging", ctx.params["Bucket"]))
         columns["tags"] = tags.dump(tags.checked(labels, limit=tags.MAX_BUCKET_TAGS))
     owner = acls.canonical_id(ctx, ctx.owner_id)
-    new = acl.from_headers(ctx.headers, owner, None, grantees.find)
+    new = acl.from_headers(ctx.headers, owner, None, acls.finder(ctx))
     if new is None:
         return columns
     if columns["ownership"] == ENFORCED and not acl.is_owners_alone(new, owner):

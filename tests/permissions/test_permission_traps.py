@@ -62,3 +62,35 @@ def test_a_condition_that_anybody_meets_leaves_a_policy_public(server, ann, anns
     s3.delete_public_access_block(Bucket=anns)
     s3.put_bucket_policy(Bucket=anns, Policy=policy)
     assert s3.get_bucket_policy_status(Bucket=anns)["PolicyStatus"]["IsPublic"] is True
+
+
+def test_a_reply_to_a_stranger_has_the_headers_that_were_stored(server, ann, anns, nobody, put_policy):
+    """What was stored as a text is a text: else a link, which anybody can write, makes a page with scripts of it."""
+    put_policy(anns, {"Action": "s3:GetObject", "Resource": f"{S3}{anns}/*"})
+    assert nobody.get_object(Bucket=anns, Key="k")["Body"].read() == b"k"
+    for call in (nobody.get_object, nobody.head_object):
+        with refused("InvalidRequest", "400"):
+            call(Bucket=anns, Key="k", ResponseContentType="text/html")
+    assert ann.client(server).get_object(Bucket=anns, Key="k", ResponseContentType="text/html")["ContentType"] == "text/html"
+
+
+def test_an_address_finds_nobody_of_another_tenant(server):
+    ours, theirs = people.make_tenant(server), people.make_tenant(server)
+    ben_email, eve_email = f"{people.unused('ben')}@a.example", f"{people.unused('eve')}@b.example"
+    ann = people.make_user(server, policies=["owner"], tenant=ours)
+    people.make_user(server, tenant=ours, email=ben_email)
+    eve = people.make_user(server, tenant=theirs, email=eve_email)
+    s3, name = ann.client(server), people.unused("b")
+    s3.create_bucket(Bucket=name, ObjectOwnership="ObjectWriter")
+    owner = {"ID": ann.canonical_id}
+    grant = {"Grantee": {"Type": "AmazonCustomerByEmail", "EmailAddress": eve_email}, "Permission": "READ"}
+    for ask in (
+        lambda: s3.put_bucket_acl(Bucket=name, GrantRead=f'emailAddress="{eve_email}"'),
+        lambda: s3.put_bucket_acl(Bucket=name, AccessControlPolicy={"Owner": owner, "Grants": [grant]}),
+        lambda: s3.put_object(Bucket=name, Key="k", GrantRead=f'emailAddress="{eve_email}"'),
+        lambda: s3.create_bucket(Bucket=people.unused("b"), ObjectOwnership="ObjectWriter", GrantRead=f'emailAddress="{eve_email}"'),
+    ):
+        with refused("UnresolvableGrantByEmailAddress"):
+            ask()
+    s3.put_bucket_acl(Bucket=name, GrantRead=f'emailAddress="{ben_email}"')
+    s3.put_bucket_acl(Bucket=name, GrantRead=f'id="{eve.canonical_id}"')
