@@ -45,7 +45,7 @@ class _Sink(io.RawIOBase):
 
 def stream(entries: Iterable[Entry]) -> Iterator[bytes]:
     """The bytes of the file. Entries are asked for one after the other; names that would be the same get numbers."""
-    sink, used = _Sink(), set[str]()
+    sink, used = _Sink(), dict[str, int]()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for entry in entries:
             when = time.gmtime(max(entry.modified_s, 0))[:6]
@@ -64,12 +64,17 @@ def safe_name(key: str) -> str:
     return "/".join(parts) or "_"
 
 
-def _unused(name: str, used: set[str]) -> str:
-    """The name, or with a number when it is used: as file systems see it that know no case."""
+def _unused(name: str, used: dict[str, int]) -> str:
+    """The name, or with a number when it is used: as file systems see it that know no case.
+
+    ``used`` knows the last number of each name, so that ten thousand keys that come to one name are not compared each with each.
+    """
     stem, dot, ending = name.rpartition(".") if "." in name.rpartition("/")[2] else (name, "", "")
-    number, made = 1, name
-    while made.casefold() in used:
+    first, made = name.casefold(), name
+    number = used.get(first, 0)
+    while number and made.casefold() in used:
         number += 1
         made = f"{stem} ({number}){dot}{ending}"
-    used.add(made.casefold())
+    used[first] = number or 1
+    used.setdefault(made.casefold(), 1)
     return made

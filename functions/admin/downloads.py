@@ -22,6 +22,7 @@ from shared.zipped import Entry, stream
 PAGE = 1000
 BLOCK_BYTES = 256 << 10
 MISSING = "NOT INCLUDED.txt"
+MOST_MISSING = 10_000           # that are named in it; the rest are counted
 
 
 class ZipQuery(Model):
@@ -48,7 +49,7 @@ def download_zip(ctx: AdminContext) -> Iterator[bytes]:
 
 
 def _entries(ctx: AdminContext, call: Context, prefix: str) -> Iterator[Entry]:
-    after, missing, cut = b"", list[str](), len(prefix.rpartition("/")[0])
+    after, missing, more, cut = b"", list[str](), 0, len(prefix.rpartition("/")[0])
     while True:
         found = listing.current_objects(call.bucket.id, prefix.encode(), b"", after, PAGE)
         for row in found.rows:
@@ -58,12 +59,17 @@ def _entries(ctx: AdminContext, call: Context, prefix: str) -> Iterator[Entry]:
             try:
                 reply = s3.make(s3.prepare(ctx, "GetObject", call.bucket.name, key))
             except S3Error as error:
-                missing.append(f"{key}: {error.code}\n")
+                if len(missing) < MOST_MISSING:
+                    missing.append(f"{key}: {error.code}\n")
+                else:
+                    more += 1
                 continue
             yield Entry(key[cut:], row.mtime_ms / 1000, _blocks(reply))
         if not found.truncated or found.last is None:
             break
         after = found.last[0]
+    if more:
+        missing.append(f"and {more} more\n")
     if missing:
         yield Entry(MISSING, now_ms() / 1000, [line.encode() for line in missing])
 

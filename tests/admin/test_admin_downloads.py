@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
+from functions.admin import downloads
+from shared.errors import AccessDenied
 from shared.zipped import Entry, safe_name, stream
 from tests.admin.admin_client import Api
 
@@ -49,3 +53,21 @@ def test_names_that_would_be_the_same_get_numbers():
     made = b"".join(stream([Entry("a.txt", 0, [b"1"]), Entry("A.txt", 0, [b"2"]), Entry("/a.txt", 9e9, [b"3"]), Entry("..", 0, []),
                             Entry("_", 0, [])]))
     assert opened(made) == {"a.txt": b"1", "A (2).txt": b"2", "a (3).txt": b"3", "_": b"", "_ (2)": b""}
+
+
+def test_many_keys_that_come_to_one_name_do_not_take_for_ever():
+    started = time.monotonic()
+    made = b"".join(stream(Entry("a" + chr(1 + number % 9), 0, []) for number in range(20_000)))
+    assert len(made) > 20_000 and time.monotonic() - started < 10       # each compared with each: half a minute and more
+
+
+def test_what_is_missing_is_named_up_to_a_bound(monkeypatch):
+    def refused(*_):
+        raise AccessDenied()
+
+    rows = [SimpleNamespace(key=b"k%d" % number, size=1) for number in range(5)]
+    monkeypatch.setattr(downloads, "MOST_MISSING", 2)
+    monkeypatch.setattr(downloads.listing, "current_objects", lambda *_: SimpleNamespace(rows=rows, truncated=False, last=None))
+    monkeypatch.setattr(downloads.s3, "prepare", refused)
+    call = SimpleNamespace(bucket=SimpleNamespace(id=1, name="b"))
+    assert [b"".join(one.blocks) for one in downloads._entries(None, call, "")] == [b"k0: AccessDenied\nk1: AccessDenied\nand 3 more\n"]
