@@ -132,8 +132,11 @@ class Seen(Asked):
 def request_tags(ctx: Context) -> dict[str, str]:
     """The tags a request would give an object; none when they cannot be read, which its function will say.
 
-    PutObjectTagging has them in its body: as long as that has not come, ``ctx.judge_again`` is set.
+    PutObjectTagging has them in its body: as long as that has not come, ``ctx.judge_again`` is set. A copy that does not replace its
+    source's tags has those, as soon as they are known, whatever its headers say.
     """
+    if ctx.operation is not None and ctx.operation.name == "CopyObject" and ctx.headers.get("x-amz-tagging-directive", "COPY") == "COPY":
+        return ctx.copied_tags
     with suppress(S3Error):
         if ctx.operation is None or ctx.operation.name != TAGS_IN_BODY:
             return tags.from_header(ctx.headers.get(tags.HEADER, ""))

@@ -45,6 +45,7 @@ class Context:
     reason: str | None = None       # why it was refused: for the access log and for administrators, never for the client
     judge_again: bool = False       # a policy depends on what the body says, which is not here yet
     judged: dict[tuple[int, bytes], int | None] = field(default_factory=dict)   # (bucket id, key) → seq that permissions depended on
+    copied_tags: dict[str, str] = field(default_factory=dict)       # that a copy takes along: what its headers say of tags does not count
     failed_keys: dict[str, str] = field(default_factory=dict)       # of a batch that succeeded: key → error code, for the audit log
     now_ms: int = field(default_factory=now_ms)
 

@@ -8,7 +8,7 @@ from shared.copying import MAX_COPY_BYTES, Source, permissions_of_object, source
 from shared.errors import InvalidArgument, InvalidRequest
 from shared.meta.objects import Found, NewVersion
 from shared.permissions import require
-from shared.protocol import checksums
+from shared.protocol import checksums, tags
 from shared.protocol.conditions import write_condition
 from shared.protocol.metadata import system_headers, user_metadata
 from shared.registry import s3
@@ -47,6 +47,7 @@ def copy_object(ctx: Context) -> dict[str, Any]:
         kept = {name: value for name, value in found.headers.items() if name != REDIRECT}
         checksum = _checksum(ctx, found)
         if found.tags_json and not replace_tags:
+            ctx.copied_tags = tags.load(found.tags_json)
             _require_tags(ctx, source)
         return NewVersion(
             key=ctx.key, size=found.size, etag=found.etag, owner_id=described.owner_id, acl=described.acl,
@@ -67,7 +68,7 @@ def _require_tags(ctx: Context, source: Source) -> None:
     """Reading the source's tags and writing them takes permissions, when there are any."""
     reading = "s3:GetObjectTagging" if source.wanted.version_id is None else "s3:GetObjectVersionTagging"
     there, here = f"{source.bucket.name}/{source.wanted.key.decode()}", f"{ctx.bucket.name}/{ctx.key.decode()}"
-    require(ctx, (reading, there), ("s3:PutObjectTagging", here))
+    require(ctx, (reading, there), ("s3:PutObjectTagging", here), ("s3:PutObject", here))      # the last one with these tags
 
 
 def _replaces(ctx: Context, what: str) -> bool:

@@ -94,3 +94,22 @@ def test_an_address_finds_nobody_of_another_tenant(server):
             ask()
     s3.put_bucket_acl(Bucket=name, GrantRead=f'emailAddress="{ben_email}"')
     s3.put_bucket_acl(Bucket=name, GrantRead=f'id="{eve.canonical_id}"')
+
+
+@pytest.mark.parametrize("condition", [
+    {"StringNotEquals": {"s3:RequestObjectTag/security": "public"}},
+    {"ForAnyValue:StringEquals": {"s3:RequestObjectTag/security": "secret"}},
+])
+@pytest.mark.parametrize("action", ["s3:PutObject", "s3:PutObjectTagging"])
+def test_the_tags_of_a_copy_are_its_sources_unless_it_replaces_them(server, ann, anns, condition, action):
+    """A header with other tags, which a copy does not use, is no tag that the object will have."""
+    owner = ann.client(server)
+    owner.put_object(Bucket=anns, Key="s", Body=b"", Tagging="security=secret")
+    owner.put_object(Bucket=anns, Key="p", Body=b"", Tagging="security=public")
+    guarded = people.make_user(server, policies=["administrator", people.deny(action, Condition=condition)])
+    raw = Raw(server, access_key=guarded.access_key, secret_key=guarded.secret_key)
+    header, source = ("x-amz-tagging", "security=public"), ("x-amz-copy-source", f"{anns}/s")
+    assert raw("PUT", f"/{anns}/n", [source, header]).status == 403
+    assert raw("PUT", f"/{anns}/n", [source]).status == 403
+    assert raw("PUT", f"/{anns}/n", [source, header, ("x-amz-tagging-directive", "REPLACE")]).status == 200
+    assert owner.get_object_tagging(Bucket=anns, Key="n")["TagSet"] == [{"Key": "security", "Value": "public"}]
