@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.meta import search
 from workflows.registry import Next, Run, workflow
 
-PAGE = 200
+PAGE = 50      # SQLite has one writer: a page holds it for about 40 ms
 
 
 @workflow("index_search", every_s=300)

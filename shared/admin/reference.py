@@ -16,7 +16,7 @@ STYLE = """
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 72rem; padding: 1.5rem; font: 16px/1.5 system-ui, sans-serif }
 h1 { margin: 0 0 .5rem } h2 { margin: 3rem 0 .5rem; border-bottom: 1px solid var(--line) }
-nav a { margin-right: 1rem } a { color: var(--mark) }
+nav a { margin-right: 1rem; white-space: nowrap } a { color: var(--mark) }
 code { background: var(--code); border-radius: 3px; padding: .1em .3em; font-size: .9em; overflow-wrap: anywhere }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0; padding: .5rem .8rem }
 summary { cursor: pointer } summary b { display: inline-block; min-width: 4.5rem; color: var(--mark) }
@@ -37,7 +37,7 @@ def page(document: dict[str, Any]) -> str:
         for method, operation in methods.items():
             groups[operation["tags"][0]].append("".join(_operation(method.upper(), path, operation)))
     info = document["info"]
-    links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in [*groups, "documents"])
+    links = " ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in [*groups, "documents"])
     sections = "".join(f'<h2 id="{escape(name)}">{escape(name)}</h2>{"".join(parts)}' for name, parts in groups.items())
     models = "".join("".join(_model(name, schema)) for name, schema in sorted(document["components"]["schemas"].items()))
     return (
