@@ -22,10 +22,15 @@ def keys(api: Api, bucket: str, **query) -> list[str]:
 
 
 @pytest.fixture
-def filled(s3, bucket) -> str:
+def filled(api: Api, s3, bucket) -> str:
+    """A bucket with three objects, and an index that has caught up: other tests leave it more than a search brings in by itself."""
     s3.put_object(Bucket=bucket, Key=REPORT, Body=b"1234567890", ContentType="application/pdf", Metadata={"by": "Ann Bell"})
     s3.put_object(Bucket=bucket, Key="photos/cat.jpg", Body=b"1", ContentType="image/jpeg", Tagging="colour=dark%20blue&n=1")
     s3.put_object(Bucket=bucket, Key="photos/dog.jpg", Body=b"12345", ContentType="image/jpeg", Tagging="colour=red")
+    deadline = time.monotonic() + 30
+    while len(keys(api, bucket)) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     return bucket
 
 
