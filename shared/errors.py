@@ -34,6 +34,10 @@ class AccessDenied(S3Error):
     status, message = 403, "Access Denied"
 
 
+class AccessForbidden(S3Error):
+    status, message = 403, "CORSResponse: This CORS request is not allowed."
+
+
 class AuthorizationHeaderMalformed(S3Error):
     status, message = 400, "The authorization header that you provided is not valid."
 
@@ -90,8 +94,16 @@ class InvalidAction(S3Error):
     status, message = 400, "The action or operation requested is invalid."
 
 
+class IdempotencyParameterMismatch(S3Error):
+    status, message = 400, "The client token was used before, for another request."
+
+
 class InvalidRequest(S3Error):
     status, message = 400, "Invalid Request"
+
+
+class InvalidRedirectLocation(S3Error):
+    status, message = 400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
 
 
 class InvalidStorageClass(S3Error):
@@ -100,6 +112,16 @@ class InvalidStorageClass(S3Error):
 
 class InvalidURI(S3Error):
     status, message = 400, "Couldn't parse the specified URI."
+
+
+class KMSDisabledException(S3Error):
+    status, message = 400, "The key is disabled."
+    code_name = "KMS.DisabledException"
+
+
+class KMSNotFoundException(S3Error):
+    status, message = 400, "The key does not exist."
+    code_name = "KMS.NotFoundException"
 
 
 class KeyTooLongError(S3Error):
@@ -163,6 +185,14 @@ class MalformedPOSTRequest(S3Error):
     status, message = 400, "The body of your POST request is not well-formed multipart/form-data."
 
 
+class MaxPostPreDataLengthExceeded(S3Error):
+    status, message = 400, "Your POST request fields preceding the upload file were too large."
+
+
+class InvalidPolicyDocument(S3Error):
+    status, message = 400, "The content of the form does not meet the conditions specified in the policy document."
+
+
 class MalformedPolicy(S3Error):
     status, message = 400, "Policies must be valid JSON and the first byte must be '{'"
 
@@ -208,11 +238,6 @@ class XAmzContentSHA256Mismatch(S3Error):
 # ---- conditions and ranges ---------------------------------------------------------------------------------------------------
 
 
-class ConditionalRequestConflict(S3Error):
-    status = 409
-    message = "The conditional request cannot succeed due to a conflicting operation against this resource."
-
-
 class InvalidRange(S3Error):
     status, message = 416, "The requested range is not satisfiable"
 
@@ -223,102 +248,6 @@ class NotModified(S3Error):
 
 class PreconditionFailed(S3Error):
     status, message = 412, "At least one of the pre-conditions you specified did not hold"
-
-
-# ---- buckets -----------------------------------------------------------------------------------------------------------------
-
-
-class BucketAlreadyExists(S3Error):
-    status = 409
-    message = (
-        "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
-        "Please select a different name and try again."
-    )
-
-
-class BucketAlreadyOwnedByYou(S3Error):
-    status, message = 409, "Your previous request to create the named bucket succeeded and you already own it."
-
-
-class BucketNotEmpty(S3Error):
-    status, message = 409, "The bucket you tried to delete is not empty"
-
-
-class IllegalLocationConstraintException(S3Error):
-    status = 400
-    message = "The specified location constraint is incompatible for the region specific endpoint this request was sent to."
-
-
-class IllegalVersioningConfigurationException(S3Error):
-    status, message = 400, "The versioning configuration specified in the request is invalid."
-
-
-class InvalidBucketAclWithObjectOwnership(S3Error):
-    status, message = 400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
-
-
-class InvalidBucketAclWithBlockPublicAccessError(S3Error):
-    status, message = 400, "Bucket cannot have public ACLs set with BlockPublicAccess enabled"
-
-
-class InvalidBucketState(S3Error):
-    status, message = 409, "The request is not valid with the current state of the bucket."
-
-
-class InvalidLocationConstraint(S3Error):
-    status, message = 400, "The specified location-constraint is not valid"
-
-
-class NoSuchBucket(S3Error):
-    status, message = 404, "The specified bucket does not exist"
-
-
-class NoSuchBucketPolicy(S3Error):
-    status, message = 404, "The bucket policy does not exist"
-
-
-class NoSuchCORSConfiguration(S3Error):
-    status, message = 404, "The CORS configuration does not exist"
-
-
-class NoSuchConfiguration(S3Error):
-    status, message = 404, "The specified configuration does not exist."
-
-
-class NoSuchLifecycleConfiguration(S3Error):
-    status, message = 404, "The lifecycle configuration does not exist"
-
-
-class NoSuchPublicAccessBlockConfiguration(S3Error):
-    status, message = 404, "The public access block configuration was not found"
-
-
-class NoSuchTagSet(S3Error):
-    status, message = 404, "The TagSet does not exist"
-
-
-class NoSuchWebsiteConfiguration(S3Error):
-    status, message = 404, "The specified bucket does not have a website configuration"
-
-
-class ObjectLockConfigurationNotFoundError(S3Error):
-    status, message = 404, "Object Lock configuration does not exist for this bucket"
-
-
-class OwnershipControlsNotFoundError(S3Error):
-    status, message = 404, "The bucket ownership controls were not found"
-
-
-class ReplicationConfigurationNotFoundError(S3Error):
-    status, message = 404, "The replication configuration was not found"
-
-
-class ServerSideEncryptionConfigurationNotFoundError(S3Error):
-    status, message = 404, "The server side encryption configuration was not found"
-
-
-class TooManyBuckets(S3Error):
-    status, message = 400, "You have attempted to create more buckets than allowed"
 
 
 # ---- objects and uploads -----------------------------------------------------------------------------------------------------
@@ -356,6 +285,10 @@ class NoSuchKey(S3Error):
     status, message = 404, "The specified key does not exist."
 
 
+class NoSuchObjectLockConfiguration(S3Error):
+    status, message = 404, "The specified object does not have a ObjectLock configuration"
+
+
 class NoSuchUpload(S3Error):
     status = 404
     message = (
@@ -374,10 +307,6 @@ class OperationAborted(S3Error):
 
 class QuotaExceeded(S3Error):
     status, message = 403, "The quota of this bucket or account is used up."
-
-
-class RestoreAlreadyInProgress(S3Error):
-    status, message = 409, "Object restore is already in progress"
 
 
 # ---- the server's own state --------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 from botocore.parsers import create_parser
 from lxml import etree
 
-from shared import errors
+from shared import bucket_errors, errors
 from shared.errors import S3Error
 from shared.protocol.error_xml import render_xml
 
@@ -84,7 +84,7 @@ def test_errors_do_not_share_fields_or_headers():
 
 
 def test_boto3_reads_the_page():
-    status, _, body = render_xml(errors.NoSuchBucket(BucketName="b"), resource="/b", request_id="R", host_id="H", head=False)
+    status, _, body = render_xml(bucket_errors.NoSuchBucket(BucketName="b"), resource="/b", request_id="R", host_id="H", head=False)
     shape = boto3.client("s3", region_name="us-east-1").meta.service_model.operation_model("GetObject").output_shape
     parsed = create_parser("rest-xml").parse({"status_code": status, "headers": {}, "body": body}, shape)
     assert parsed["Error"] == {
