@@ -108,9 +108,28 @@ class Bucket(Table):
     public_access = SmallIntegerField(null=True, default=ALL_BLOCKED)
     tags = TextField(null=True)
     revision = BigIntegerField(default=1)
+    object_lock = TextField(null=True)
+    encryption = TextField(null=True)
 
     class Meta:
         indexes = ((("tenant_id", "name"), False), (("owner_id", "name"), False))     # ListBuckets pages by either
+
+
+class BucketConfiguration(Table):
+    """A configuration of a bucket that is stored, answered and enforced as a document: CORS, lifecycle, website …
+
+    ``kind`` is the sub-resource (``cors``), ``name`` the id where a bucket may have several of a kind (inventory, metrics), else "".
+    ``document`` is JSON of the model's shape.
+    """
+
+    bucket_id = BigIntegerField()
+    kind = TextField()
+    name = TextField(default="")
+    document = TextField()
+
+    class Meta:
+        primary_key = CompositeKey("bucket_id", "kind", "name")
+        without_rowid = True
 
 
 class Counter(Table):
@@ -136,8 +155,9 @@ class VersionRow(Table):
     """The columns that current objects and noncurrent versions have in common.
 
     ``etag`` is without quotes. ``headers``, ``metadata`` and ``tags`` are JSON objects: system headers by name, user metadata by
-    lower-case name; ``acl`` is JSON as for buckets, None where it is private to the owner. Each table declares them last, because in
-    SQLite a listing would otherwise read through them to the columns behind. ``checksum`` is base64, with ``-parts`` when composite.
+    lower-case name; ``acl`` is JSON as for buckets, None where it is private to the owner; ``lock`` (shared/protocol/lock.py) and ``sse``
+    (shared/encryption) are JSON too, None for neither. Each table declares them last, because in SQLite a listing would otherwise read
+    through them to the columns behind. ``checksum`` is base64, with ``-parts`` when composite.
     """
 
     bucket_id = BigIntegerField()
@@ -165,6 +185,8 @@ class Object(VersionRow):
     metadata = TextField(null=True)
     tags = TextField(null=True)
     acl = TextField(null=True)
+    lock = TextField(null=True)
+    sse = TextField(null=True)
 
     class Meta:
         primary_key = CompositeKey("bucket_id", "key")
@@ -179,6 +201,8 @@ class Version(VersionRow):
     metadata = TextField(null=True)
     tags = TextField(null=True)
     acl = TextField(null=True)
+    lock = TextField(null=True)
+    sse = TextField(null=True)
 
     class Meta:
         primary_key = CompositeKey("bucket_id", "key", "seq")
@@ -222,6 +246,8 @@ class Upload(Table):
     checksum_type = TextField(null=True)
     tags = TextField(null=True)
     acl = TextField(null=True)
+    lock = TextField(null=True)
+    sse = TextField(null=True)
 
     class Meta:
         without_rowid = True
@@ -229,9 +255,9 @@ class Upload(Table):
 
 
 class FinishedUpload(Table):
-    """A completed upload, kept a day: the same Complete again gives the same reply.
+    """A completed upload, or a rename with a token, kept a day: the same request again gives the same reply.
 
-    ``parts_digest`` is the SHA-256 of the part list that was asked for; ``reply`` the JSON of what was answered.
+    ``parts_digest`` is the SHA-256 of the part list, or of whatever else was asked for; ``reply`` the JSON of what was answered.
     """
 
     id = BlobField(primary_key=True)
@@ -325,5 +351,6 @@ class Lease(Table):
 
 
 ALL = (
-    Change, Principal, AccessKey, Bucket, Counter, Object, Version, Blob, Upload, FinishedUpload, Part, Segment, Run, Schedule, Lease,
+    Change, Principal, AccessKey, Bucket, BucketConfiguration, Counter, Object, Version, Blob, Upload, FinishedUpload, Part, Segment, Run,
+    Schedule, Lease,
 )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shared.meta import identity_models, models, search_models
+from shared.meta import identity_models, key_models, models, search_models
 
-ALL = (*models.ALL, *identity_models.ALL, *reversed(search_models.ALL))
+ALL = (*models.ALL, *identity_models.ALL, *key_models.ALL, *reversed(search_models.ALL))
