@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from peewee import EXCLUDED
 
+from shared.meta import retention
 from shared.meta.content import release_blob, release_body
 from shared.meta.counters import Delta
 from shared.meta.models import INSTALLATION, NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Object, Version
@@ -17,7 +18,8 @@ from shared.meta.statement import P, Statement
 
 SHARED_COLUMNS = (
     "bucket_id", "key", "seq", "version_id", "mtime_ms", "size", "etag", "owner_id", "storage_class", "headers", "metadata",
-    "checksum_algorithm", "checksum", "parts_count", "blob_id", "wrapped_key", "key_version", "body_id", "tags", "acl",
+    "checksum_algorithm", "checksum", "parts_count", "blob_id", "wrapped_key", "key_version", "body_id", "tags", "acl", "lock",
+    "sse",
 )
 
 
@@ -30,10 +32,12 @@ class Stored(NamedTuple):
     etag: str
     blob_id: bytes | None
     body_id: bytes | None
+    mtime_ms: int
+    lock: str | None
     is_marker: bool = False
 
 
-_STORED = ("seq", "version_id", "size", "etag", "blob_id", "body_id")
+_STORED = ("seq", "version_id", "size", "etag", "blob_id", "body_id", "mtime_ms", "lock")
 _columns = [getattr(Object, name) for name in SHARED_COLUMNS]
 
 
@@ -78,7 +82,11 @@ _mark = Statement(
 
 @dataclass(frozen=True)
 class Key:
-    """One key of one bucket, on one connection, inside one transaction."""
+    """One key of one bucket, on one connection, inside one transaction.
+
+    What object lock protects stays: whatever would remove it raises AccessDenied before it has touched anything. ``bypass`` says that the
+    caller may pass over GOVERNANCE, and wants to.
+    """
 
     connection: Any
     bucket_id: int
@@ -86,6 +94,7 @@ class Key:
     versioning: int
     now_ms: int
     tenant_id: int = INSTALLATION
+    bypass: bool = False
 
     @property
     def _where(self) -> dict[str, Any]:
@@ -120,11 +129,12 @@ class Key:
         if self.versioning == VERSIONING_ENABLED:
             self._push_current(current, delta)
         elif current and current.version_id == NULL_VERSION:
+            self._guard(current)
             self._release(current, delta)
             delta.objects -= 1
         else:
-            self._push_current(current, delta)
             self._replace_noncurrent_null(delta)
+            self._push_current(current, delta)
         return (newest.seq if newest else 0) - 1, delta
 
     def _replace_noncurrent_null(self, delta: Delta) -> None:
@@ -155,6 +165,7 @@ class Key:
 
     def remove_current(self, current: Stored) -> Delta:
         """Remove the current version for good; the newest of the history takes its place unless it is a delete marker."""
+        self._guard(current)
         delta = Delta(objects=-1)
         _drop_current(self.connection, **self._where)
         self._release(current, delta)
@@ -177,7 +188,11 @@ class Key:
             delta.objects += 1
             delta.versions -= 1
 
+    def _guard(self, stored: Stored) -> None:
+        retention.guard(stored.lock, self.bypass)
+
     def _drop_noncurrent(self, stored: Stored, delta: Delta) -> None:
+        self._guard(stored)
         _drop_version(self.connection, **self._where, seq=stored.seq)
         self._release(stored, delta)
         delta.versions -= 1
