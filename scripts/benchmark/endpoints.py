@@ -26,6 +26,7 @@ from botocore.credentials import Credentials
 from obstore.store import S3Store
 
 from scripts.benchmark.sample import Sample
+from shared.host.child import end_with_starter
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60
@@ -161,7 +162,10 @@ class OwnServer:
     def __enter__(self) -> Endpoint:
         offset = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
-            self._up = subprocess.Popen(self._command, cwd=ROOT, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._up = subprocess.Popen(
+                self._command, cwd=ROOT, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=end_with_starter,        # noqa: PLW1509  # one call to the kernel, which takes no lock
+            )  # fmt: skip
         try:
             url = self._wait_until_ready(offset)
         except BaseException:

@@ -91,7 +91,7 @@ def copies(bench: Bench) -> list[Row]:
         obstore.put(store, "part-5", bench.file(PART_BYTES).read_bytes(), use_multipart=False)
         pieces = bench.scaled((5 << 30) // COPY_PART_BYTES, 10)
         progress(f"making an object of {pieces} parts of 8 MiB by copying parts")
-        _complete(endpoint, "large", _parts(endpoint, "large", "part-8", pieces))
+        complete(endpoint, "large", copied_parts(endpoint, "large", "part-8", pieces))
         took_ms = []
         for turn in range(8):
             _, took_s = endpoint.ask("PUT", f"/{BUCKET}/copy-{turn}", {"x-amz-copy-source": f"/{BUCKET}/large"})
@@ -101,7 +101,8 @@ def copies(bench: Bench) -> list[Row]:
         completed_ms = []
         for turn in range(3):
             progress(f"completing an upload of {parts} parts, {turn + 1} of 3")
-            completed_ms.append(_complete(endpoint, f"many-{turn}", _parts(endpoint, f"many-{turn}", "part-5", parts)) * 1e3)
+            made = copied_parts(endpoint, f"many-{turn}", "part-5", parts)
+            completed_ms.append(complete(endpoint, f"many-{turn}", made) * 1e3)
     return [
         at_most("CopyObject of 5 GiB", 50, median(took_ms[1:]), "ms", whole),
         at_most("CompleteMultipartUpload of 1,000 parts", 200, median(completed_ms), "ms",
@@ -109,24 +110,24 @@ def copies(bench: Bench) -> list[Row]:
     ]
 
 
-def _parts(endpoint: Endpoint, key: str, source: str, count: int) -> tuple[str, list[str]]:
+def copied_parts(endpoint: Endpoint, key: str, source: str, count: int, bucket: str = BUCKET) -> tuple[str, list[str]]:
     """Begin an upload and make ``count`` parts of it out of one object. Returns its id and the parts' ETags."""
-    begun, _ = endpoint.ask("POST", f"/{BUCKET}/{key}?uploads=")
+    begun, _ = endpoint.ask("POST", f"/{bucket}/{key}?uploads=")
     upload_id = re.search(rb"<UploadId>(.*?)</UploadId>", begun)[1].decode()  # type: ignore[index]
     etags = []
     for number in range(1, count + 1):
-        target = f"/{BUCKET}/{key}?partNumber={number}&uploadId={upload_id}"
-        reply, _ = endpoint.ask("PUT", target, {"x-amz-copy-source": f"/{BUCKET}/{source}"})
+        target = f"/{bucket}/{key}?partNumber={number}&uploadId={upload_id}"
+        reply, _ = endpoint.ask("PUT", target, {"x-amz-copy-source": f"/{bucket}/{source}"})
         etags.append(re.search(rb"<ETag>(.*?)</ETag>", reply)[1].decode())  # type: ignore[index]
     return upload_id, etags
 
 
-def _complete(endpoint: Endpoint, key: str, upload: tuple[str, list[str]]) -> float:
+def complete(endpoint: Endpoint, key: str, upload: tuple[str, list[str]], bucket: str = BUCKET) -> float:
     """Complete an upload; returns seconds."""
     upload_id, etags = upload
     parts = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in enumerate(etags, 1))
     body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-    return endpoint.ask("POST", f"/{BUCKET}/{key}?uploadId={escape(upload_id)}", body=body)[1]
+    return endpoint.ask("POST", f"/{bucket}/{key}?uploadId={escape(upload_id)}", body=body)[1]
 
 
 def memory(bench: Bench) -> list[Row]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from scripts.benchmark import ratio_targets, report, server_targets
+from scripts.benchmark import encryption_targets, ratio_targets, report, server_targets
 from scripts.benchmark.endpoints import scratch_folder
 from scripts.benchmark.target import Bench, Row
 
@@ -21,6 +21,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "listing": server_targets.listings,
     "copies": server_targets.copies,
     "memory": server_targets.memory,
+    "encryption": encryption_targets.encrypted,
 }
 
 

@@ -10,7 +10,7 @@ from importlib import metadata
 
 import click
 
-from scripts.cli import access, ask, audit, bootstrap, buckets, key, people, serve, settings
+from scripts.cli import access, ask, audit, bootstrap, buckets, encryption, key, people, serve, settings
 from scripts.cli.command import EXIT_CODES, FAILED, fail_as_json
 from shared.settings import version as version_of_server
 
@@ -38,7 +38,8 @@ def version(as_json: bool) -> None:
 
 for command in (serve.up, serve.functions, serve.workflows, serve.scheduler, serve.prepare,
                 ask.invoke, ask.run, ask.check, ask.root, audit.audit, settings.settings, bootstrap.bootstrap, key.key,
-                people.user, people.group, people.role, people.session, access.tenant, access.policy, buckets.bucket, buckets.share):
+                people.user, people.group, people.role, people.session, access.tenant, access.policy, buckets.bucket, buckets.share,
+                encryption.encryption_key):
     maxiofs.add_command(command)
 
 

@@ -110,13 +110,15 @@ def _within(segments: Iterable[Segment], span: SpanLike | None) -> Sequence[Segm
 
 def _open(engine: BlobEngine, segment: Segment) -> BlobFile:
     first, end = segment.offset, segment.offset + segment.length
+    recipe = Recipe(segment.codec or None, segment.algorithm or None, segment.chunk, segment.key)
     if segment.data is not None:
+        if not recipe.plain:
+            return TransformedFile(BytesFile(segment.data), segment.blob_id or b"", recipe, first, segment.length)
         if not 0 <= first <= end <= len(segment.data):
             raise BlobCorrupt(f"inline data has {len(segment.data)} bytes, not {end}")
         return BytesFile(memoryview(segment.data)[first:end])
     if segment.blob_id is None:
         raise BlobCorrupt("a segment has neither a blob nor data")
-    recipe = Recipe(segment.codec or None, segment.algorithm or None, segment.chunk, segment.key)
     if recipe.plain:
         return engine.open(segment.blob_id, Span(first, end - 1))
     return TransformedFile(engine.open(segment.blob_id), segment.blob_id, recipe, first, segment.length)

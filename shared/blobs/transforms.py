@@ -64,6 +64,8 @@ _NONCE = struct.Struct(">IQ")
 _OF_CHUNK, _OF_FOOTER = 1, 2
 _RAW, _FRAME = b"\x00", b"\x01"
 
+Data = bytes | bytearray | memoryview
+
 
 class Recipe(NamedTuple):
     """How a blob is stored: names from CODECS and ALGORITHMS, the plaintext bytes per chunk, and the data key."""
@@ -105,14 +107,14 @@ class _Seal:
             self._cipher = AESGCM(bytes(key))
             self.tag_bytes = 16
 
-    def close(self, kind: int, number: int, place: bytes, body: bytes) -> bytes:
+    def close(self, kind: int, number: int, place: bytes, body: Data) -> bytes:
         """Body and tag."""
         covered = self._blob_id + place
         if self._cipher is not None:
             return self._cipher.encrypt(_NONCE.pack(kind, number), body, covered)
-        return body + zlib.crc32(body, zlib.crc32(covered)).to_bytes(4, "big")
+        return b"".join((body, zlib.crc32(body, zlib.crc32(covered)).to_bytes(4, "big")))
 
-    def open(self, kind: int, number: int, place: bytes, stored: bytes) -> bytes:
+    def open(self, kind: int, number: int, place: bytes, stored: bytes | memoryview) -> bytes:
         """The body. Raises BlobCorrupt."""
         covered = self._blob_id + place
         if self._cipher is not None:
@@ -120,7 +122,7 @@ class _Seal:
                 return self._cipher.decrypt(_NONCE.pack(kind, number), stored, covered)
             except InvalidTag:
                 raise BlobCorrupt("an encrypted part does not carry its seal") from None
-        body, tag = stored[:-4], stored[-4:]
+        body, tag = bytes(stored[:-4]), stored[-4:]
         if zlib.crc32(body, zlib.crc32(covered)).to_bytes(4, "big") != tag:
             raise BlobCorrupt("a stored part does not match its checksum")
         return body
@@ -254,7 +256,7 @@ class TransformWriter:
         self.size = 0
         self._staged = staged
         self._seal = _Seal(staged.id, algorithm, self.recipe.key)
-        self._pack: Callable[[bytes], bytes] = _packed if codec else bytes
+        self._pack: Callable[[Data], Data] | None = _packed if codec else None
         self._pending = bytearray()
         self._ends = array("Q")
         self._count = 0
@@ -262,17 +264,34 @@ class TransformWriter:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append plaintext. A full chunk waits for the next byte, because the last one is sealed as such."""
-        self._pending += data
-        self.size += len(data)
+        view = memoryview(data).cast("B")
+        self.size += len(view)
         chunk = self.recipe.chunk
-        at = 0
-        while len(self._pending) - at > chunk:
-            self._put(bytes(self._pending[at : at + chunk]), last=False)
-            at += chunk
-        del self._pending[:at]
+        if self._pending:
+            take = min(chunk - len(self._pending), len(view))
+            self._pending += view[:take]
+            view = view[take:]
+            if not view:
+                return
+            self._put(self._pending, last=False)
+            self._pending.clear()
+        whole = max(len(view) - 1, 0) // chunk * chunk
+        for at in range(0, whole, chunk):
+            self._put(view[at : at + chunk], last=False)
+        self._pending += view[whole:]
 
-    def _put(self, plaintext: bytes, *, last: bool) -> None:
-        stored = self._seal.close(_OF_CHUNK, self._count, _PLACE.pack(self._count, last), self._pack(plaintext))
+    @property
+    def tag_bytes(self) -> int:
+        """Bytes that follow each chunk's body."""
+        return self._seal.tag_bytes
+
+    def opened(self, number: int, stored: bytes | memoryview) -> bytes:
+        """The plaintext of a chunk as it was stored, of a finished blob without a codec: for who reads again what was just written."""
+        return self._seal.open(_OF_CHUNK, number, _PLACE.pack(number, number == self._count - 1), stored)
+
+    def _put(self, plaintext: Data, *, last: bool) -> None:
+        body = self._pack(plaintext) if self._pack else plaintext
+        stored = self._seal.close(_OF_CHUNK, self._count, _PLACE.pack(self._count, last), body)
         self._staged.write(stored)
         self._count += 1
         self._stored_bytes += len(stored)
@@ -282,7 +301,7 @@ class TransformWriter:
     def finish(self) -> None:
         """Write the last chunk, the table and the footer. Called once."""
         if self._pending:
-            self._put(bytes(self._pending), last=True)
+            self._put(self._pending, last=True)
             self._pending.clear()
         for at in range(0, len(self._ends), _TABLE_PAGE):
             page = self._ends[at : at + _TABLE_PAGE]
@@ -292,6 +311,11 @@ class TransformWriter:
         self._staged.write(fields + tag + _MAGIC)
 
 
-def _packed(plaintext: bytes) -> bytes:
+def stored_bytes(size: int) -> int:
+    """What an encrypted blob without a codec takes of the disk."""
+    return size + -(-size // CHUNK_BYTES) * 16 + _FOOTER_BYTES
+
+
+def _packed(plaintext: Data) -> bytes:
     frame = zstd.compress(plaintext, ZSTD_LEVEL)
-    return _FRAME + frame if len(frame) < len(plaintext) else _RAW + plaintext
+    return _FRAME + frame if len(frame) < len(plaintext) else b"".join((_RAW, plaintext))
