@@ -16,7 +16,7 @@ SNAPSHOT = pathlib.Path(__file__).with_name("operations.txt")
 CASES = [
     ("GET", "service", {}, {}, "ListBuckets"),
     ("GET", "service", {"x-id": "ListBuckets"}, {}, "ListBuckets"),
-    ("HEAD", "service", {}, {}, None),
+    ("HEAD", "service", {}, {}, "HeadService"),
     ("POST", "service", {}, {}, None),
     ("GET", "service", {"events": ""}, {}, None),
     # buckets
@@ -43,7 +43,12 @@ CASES = [
     ("GET", "bucket", {"lifecycle": ""}, {}, "GetBucketLifecycleConfiguration"),
     ("PUT", "bucket", {"notification": ""}, {}, "PutBucketNotificationConfiguration"),
     ("HEAD", "bucket", {"versioning": ""}, {}, None),
-    ("POST", "bucket", {}, {}, None),
+    ("POST", "bucket", {}, {}, "PostObject"),
+    ("POST", "bucket", {"acl": ""}, {}, None),
+    ("POST", "website", {}, {}, None),
+    ("GET", "website", {}, {}, "GetWebsitePage"),
+    ("DELETE", "control", {"tagKeys": "a"}, {}, "UntagResource"),
+    ("PUT", "control", {}, {}, None),
     ("POST", "bucket", {"delete": ""}, {}, "DeleteObjects"),
     ("PUT", "bucket", {"delete": ""}, {}, None),
     ("DELETE", "bucket", {"versioning": ""}, {}, None),
