@@ -32,6 +32,8 @@ QUERY_PARAMETERS = (
 )
 NOT_SUPPORTED = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
 
+MAX_SKEW_S = 900    # between the clocks of a client and of the server
+
 _USUAL = re.compile(ALGORITHM + r" +Credential=([^\s,]+), *SignedHeaders=([^\s,]+), *Signature=([^\s,]+)")
 _STAMP = re.compile("[0-9]{8}T[0-9]{6}Z")
 _LAST_S = 253_402_300_799  # of the year 9999
@@ -90,6 +92,11 @@ def _read_scope(credential: str) -> Scope | None:
     return Scope(parts[0], parts[1], parts[2], parts[3], parts[4], "/".join(parts[1:]))
 
 
+def form_scope(credential: str) -> Scope | None:
+    """Read the credential field of an upload form; None when it is malformed."""
+    return _scope(credential)
+
+
 def _signed(text: str) -> Signed | None:
     return _read_signed(text) if len(text) <= _CACHED_LENGTH else _read_signed.__wrapped__(text)
 
@@ -140,7 +147,7 @@ def from_header(authorization: str, request: Request) -> Claim:
         raise AuthorizationHeaderMalformed(
             "The authorization header is malformed; SignedHeaders must be lower-case names and must include host."
         )
-    amz_date, time_s = _header_date(request)
+    amz_date, time_s = header_date(request)
     return Claim(scope, signed, signature, amz_date, time_s)
 
 
@@ -203,8 +210,11 @@ def _fields(authorization: str) -> tuple[str, str, str]:
     return fields["Credential"], fields["SignedHeaders"], fields["Signature"]
 
 
-def _header_date(request: Request) -> tuple[str, int]:
-    """The signed time: x-amz-date, or else Date, in ISO 8601 basic or (Date) RFC 1123 form."""
+def header_date(request: Request) -> tuple[str, int]:
+    """The signed time, as ISO 8601 and in UTC seconds: x-amz-date, or else Date, in ISO 8601 basic or (Date) RFC 1123 form.
+
+    Raises AccessDenied without a usable date.
+    """
     stamp = request.header("x-amz-date")
     if stamp is None:
         stamp = request.header("date") or ""

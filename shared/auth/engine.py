@@ -40,7 +40,8 @@ OBJECT_ACL = {
     "s3:GetObjectAcl": READ_ACP, "s3:GetObjectVersionAcl": READ_ACP, "s3:PutObjectAcl": WRITE_ACP, "s3:PutObjectVersionAcl": WRITE_ACP,
 }
 
-NO_POLICIES = Bundle(())
+WITH_TAGS = "s3:PutObjectTagging"
+
 Context = Callable[[str], "tuple[str, ...] | None"]
 
 
@@ -113,12 +114,14 @@ class Access(Protocol):
 class Decision(NamedTuple):
     """Whether a request is allowed, and the statement that decided, for the log.
 
-    ``missing`` names the resource when there is no such object and the caller may be told so.
+    ``missing`` names the resource when there is no such object and the caller may be told so. ``implicit``: nothing denies it, and nothing
+    allows it.
     """
 
     allowed: bool
     reason: str
     missing: str = ""
+    implicit: bool = False
 
 
 ROOT_MAY = Decision(True, "root may do everything")
@@ -208,6 +211,8 @@ def _by_acl(access: Access, about: About, bucket: Bucket, asking: Asking) -> Dec
         found: Acl | None = access.known.bucket_acl(bucket)
     elif action == "s3:DeleteObjectVersion" and caller is not None and caller.id == bucket.owner_id:
         found, permission = access.known.bucket_acl(bucket), WRITE
+    elif action == WITH_TAGS:       # of the object that is being written: who may write it may say what it is
+        found, permission = about.object_acl(action), WRITE_ACP
     elif (permission := OBJECT_ACL.get(action)) is not None:
         found = about.object_acl(action)
         if found is None:       # no object, no list. Allowing it would be a race against somebody who is writing the object now
@@ -226,10 +231,12 @@ def _refused(verdict: Verdict, otherwise: str) -> Decision:
 
 def _nobody_allows(caller: Caller | None, mine: Verdict, action: str, resource: str) -> Decision:
     if caller is None:
-        return Decision(False, f"nobody may {action} on {resource}")
-    if mine.effect == "allow":
-        return Decision(False, f"{mine.reason}, which does not reach {resource}: another tenant's, or ACLs alone decide")
-    return Decision(False, f"no statement allows {caller.name} {action} on {resource}")
+        reason = f"nobody may {action} on {resource}"
+    elif mine.effect == "allow":
+        reason = f"{mine.reason}, which does not reach {resource}: another tenant's, or ACLs alone decide"
+    else:
+        reason = f"no statement allows {caller.name} {action} on {resource}"
+    return Decision(False, reason, implicit=True)
 
 
 # ---- the admin API ------------------------------------------------------------------------------------------------------------------

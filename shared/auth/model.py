@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from shared.errors import InvalidArgument, NotImplementedS3
 
-Kind = Literal["header", "query", "query-v2", "anonymous"]
+Kind = Literal["header", "query", "header-v2", "query-v2", "form", "form-v2", "anonymous"]
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 STREAMING = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -72,7 +72,7 @@ class Authenticated:
     """The outcome. ``access_key``, ``principal`` and ``seed`` are None for nobody.
 
     ``hoisted`` are headers that a presigned URL carries in its query (lower-case name → value) and that its signature covers:
-    they count as headers of the request.
+    they count as headers of the request. What ``foretells_the_body`` is left out.
     """
 
     kind: Kind
@@ -81,6 +81,17 @@ class Authenticated:
     principal: Any = None
     seed: Seed | None = None
     hoisted: Mapping[str, str] = field(default_factory=dict)
+
+
+def foretells_the_body(name: str) -> bool:
+    """Whether a header (lower-case name) is a checksum of the body.
+
+    In a presigned URL it counts for nothing, as on AWS: SDKs put the checksum of no bytes there (``x-amz-checksum-crc32=AAAAAA==``),
+    since who makes the URL has no body yet.
+    """
+    if name == "x-amz-sdk-checksum-algorithm":
+        return True
+    return name.startswith("x-amz-checksum-") and name.removeprefix("x-amz-checksum-") not in ("mode", "algorithm", "type")
 
 
 _FIXED = {

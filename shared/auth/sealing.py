@@ -105,13 +105,19 @@ def _read(path: Path) -> bytes | None:
     return key
 
 
-def _create(path: Path) -> bytes:
-    """Write a new key, or read the one that another process has just linked into place."""
+def put_back(path: Path, key: bytes) -> None:
+    """Write a key that was lost to the file where it was. Raises KeyUnusable when another one is there meanwhile."""
+    if _create(path, key) != key:
+        raise KeyUnusable(f"There is another master key in {path}.")
+
+
+def _create(path: Path, key: bytes | None = None) -> bytes:
+    """Write a key, a new one by default; or read the one that another process has just linked into place."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
+            file.write(secrets.token_bytes(KEY_BYTES) if key is None else key)
             file.flush()
             os.fsync(file.fileno())
         try:
@@ -121,10 +127,10 @@ def _create(path: Path) -> bytes:
     finally:
         os.unlink(temporary)
     _sync_folder(path.parent)
-    key = _read(path)
-    if key is None:
+    made = _read(path)
+    if made is None:
         raise KeyUnusable(f"The master key {path} vanished while it was made.")
-    return key
+    return made
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Signature Version 2, presigned form only: what boto3 and `aws s3 presign` make for an endpoint that is not Amazon's.
+"""Signature Version 2: presigned, as boto3 and `aws s3 presign` do it for an endpoint that is not Amazon's; and by header, for old clients.
 
 Its signature covers the method, the path, the sub-resources and the x-amz- headers, and neither the host nor other parameters.
 https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html
@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from shared.auth.claims import iso
-from shared.auth.model import Authenticated, Credential, Payload, SignedTarget, payload_of
+from shared.auth.claims import MAX_SKEW_S, header_date, iso
+from shared.auth.model import Authenticated, Credential, Payload, SignedTarget, foretells_the_body, payload_of
 from shared.auth.proxies import TrustedProxies
-from shared.errors import AccessDenied, InvalidAccessKeyId, InvalidRequest, InvalidToken, SignatureDoesNotMatch
+from shared.errors import (
+    AccessDenied,
+    InvalidAccessKeyId,
+    InvalidArgument,
+    InvalidRequest,
+    InvalidToken,
+    RequestTimeTooSkewed,
+    SignatureDoesNotMatch,
+)
 from shared.request import Request
 
 # Whatever names a sub-resource or changes what an operation does must be here: a parameter that is not signed can be added by
@@ -31,6 +40,7 @@ SIGNED_PARAMETERS = frozenset({
     "response-content-language", "response-content-type", "response-expires",
 })
 
+SCHEME = "AWS "
 _PARAMETERS = ("AWSAccessKeyId", "Expires", "Signature")
 
 
@@ -57,16 +67,62 @@ def by_query(
         raise AccessDenied(f"Invalid date (should be seconds since epoch): {expires}")
     if now_s > int(expires):
         raise AccessDenied("Request has expired", Expires=iso(int(expires)), ServerTime=iso(now_s))
+    owner = _owner(access_key, request, target, credential)
+    in_query = _headers_in_query(target.query, request.lower)
+    readings = _readings(_Asked(request, target, proxies.prefixes(request), host_bucket), expires, ({}, in_query) if in_query else ({},))
+    hoisted = {
+        name: value for name, value in _fitting(owner, given.replace(" ", "+"), readings).items() if not foretells_the_body(name)
+    }  # fmt: skip
+    return Authenticated("query-v2", _payload(request), owner.access_key, owner.principal, None, hoisted)
+
+
+def by_header(
+    authorization: str,
+    request: Request,
+    target: SignedTarget,
+    *,
+    credential: Callable[[str], Credential | None],
+    now_s: float,
+    proxies: TrustedProxies,
+    host_bucket: str | None,
+) -> Authenticated:
+    """Verify ``AWS access-key:signature`` and the request's date. ``host_bucket`` as in ``by_query``.
+
+    Raises InvalidArgument (malformed), AccessDenied (no usable date), RequestTimeTooSkewed, InvalidAccessKeyId, InvalidToken,
+    SignatureDoesNotMatch.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html#ConstructingTheAuthenticationHeader
+    """
+    access_key, colon, given = authorization.removeprefix(SCHEME).strip().partition(":")
+    if not access_key or not colon or not given:
+        raise InvalidArgument("AWS authorization header is invalid.  Expected AwsAccessKeyId:signature", ArgumentName="Authorization",
+                              ArgumentValue=authorization)
+    stamp, time_s = header_date(request)
+    if time_s < 0:
+        raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
+    if abs(now_s - time_s) > MAX_SKEW_S:
+        raise RequestTimeTooSkewed(RequestTime=stamp, ServerTime=iso(now_s), MaxAllowedSkewMilliseconds=MAX_SKEW_S * 1000)
+    owner = _owner(access_key, request, target, credential)
+    signed_date = "" if "x-amz-date" in request.lower else request.lower["date"]      # else it is among the x-amz- headers
+    asked = _Asked(request, target, proxies.prefixes(request), host_bucket)
+    _fitting(owner, given.strip(), _readings(asked, signed_date, ({},)))
+    return Authenticated("header-v2", _payload(request), owner.access_key, owner.principal)
+
+
+def _owner(access_key: str, request: Request, target: SignedTarget, credential: Callable[[str], Credential | None]) -> Credential:
     owner = credential(access_key)
     if owner is None:
         raise InvalidAccessKeyId(AWSAccessKeyId=access_key)
     if "x-amz-security-token" in request.lower or "x-amz-security-token" in target.query:
         raise InvalidToken()
-    wanted, first = given.replace(" ", "+").encode("latin-1", "replace"), ""
-    key = owner.secret.encode()
-    for text, hoisted in _readings(request, target, expires, proxies, host_bucket):
+    return owner
+
+
+def _fitting(owner: Credential, given: str, readings: Iterable[tuple[str, Mapping[str, str]]]) -> Mapping[str, str]:
+    """The headers of the reading that was signed. Raises SignatureDoesNotMatch when none was; the first is nearly always it."""
+    wanted, key, first = given.encode("latin-1", "replace"), owner.secret.encode(), ""
+    for text, hoisted in readings:
         if hmac.compare_digest(b64encode(hmac.digest(key, text.encode("latin-1"), "sha1")), wanted):
-            return Authenticated("query-v2", _payload(request), owner.access_key, owner.principal, None, hoisted)
+            return hoisted
         first = first or text
     raise SignatureDoesNotMatch(
         AWSAccessKeyId=owner.access_key,
@@ -76,23 +132,30 @@ def by_query(
     )
 
 
-def _readings(
-    request: Request, target: SignedTarget, expires: str, proxies: TrustedProxies, host_bucket: str | None
-) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Texts the client may have signed, with the headers each takes from the query.
+class _Asked(NamedTuple):
+    """A request, and what may stand in front of its path in what was signed."""
+
+    request: Request
+    target: SignedTarget
+    prefixes: Sequence[str]
+    host_bucket: str | None
+
+
+def _readings(asked: _Asked, time: str, ways: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Texts the client may have signed, with the headers each takes from the query: one of the ``ways``. ``time`` is what was signed.
 
     Clients that presign headers put them in the query and may or may not send them as headers too. botocore signs a bucket's path with
     a slash behind it, and sends it without.
     """
+    request, target, prefixes, host_bucket = asked
     bare_bucket = not host_bucket and target.raw_path.count("/") == 1 and target.raw_path != "/"
     paths = (target.raw_path, target.raw_path + "/") if bare_bucket else (target.raw_path,)
     base = f"/{host_bucket}" if host_bucket else ""
-    in_query = _headers_in_query(target.query, request.lower)
-    for hoisted in ({}, in_query) if in_query else ({},):
+    for hoisted in ways:
         headers = {**hoisted, **request.lower}
-        head = f"{request.method}\n{headers.get('content-md5', '')}\n{headers.get('content-type', '')}\n{expires}\n"
+        head = f"{request.method}\n{headers.get('content-md5', '')}\n{headers.get('content-type', '')}\n{time}\n"
         amz = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers) if name.startswith("x-amz-"))
-        for prefix, path, resource in product(proxies.prefixes(request), paths, _resources(target.raw_query)):
+        for prefix, path, resource in product(prefixes, paths, _resources(target.raw_query)):
             yield f"{head}{amz}{base}{prefix}{path}{resource}", hoisted
 
 
@@ -124,7 +187,9 @@ def _headers_in_query(query: Mapping[str, str], headers: Mapping[str, str]) -> d
     found = {}
     for name, value in query.items():
         low = name.lower()
-        if low not in headers and (low.startswith("x-amz-") or low in ("content-md5", "content-type")):
+        if low in headers or not (low.startswith("x-amz-") or low in ("content-md5", "content-type")):
+            continue
+        if "\n" not in value:       # no header has one, and the signed text would have two readings
             found[low] = value.encode().decode("latin-1").strip()  # as the header would have been sent
     return found
 

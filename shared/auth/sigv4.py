@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from shared.auth import sigv2
 from shared.auth.canonical import canonical_request, header_lines, signature, signing_key, string_to_sign, target_forms
-from shared.auth.claims import NOT_SUPPORTED, QUERY_PARAMETERS, Claim, from_header, from_query, iso
-from shared.auth.model import UNSIGNED_PAYLOAD, Authenticated, Credential, Payload, Seed, SignedTarget, payload_of
+from shared.auth.claims import MAX_SKEW_S, NOT_SUPPORTED, QUERY_PARAMETERS, Claim, from_header, from_query, iso
+from shared.auth.model import UNSIGNED_PAYLOAD, Authenticated, Credential, Payload, Seed, SignedTarget, foretells_the_body, payload_of
 from shared.auth.proxies import TrustedProxies
 from shared.errors import (
     AccessDenied,
@@ -27,7 +27,6 @@ from shared.errors import (
 from shared.protocol.target import bucket_of_host
 from shared.request import Request
 
-MAX_SKEW_S = 900
 OTHER_SERVICES = ("iam", "sts")  # their clients post forms to `/` on the same endpoint
 
 _SHA256 = "x-amz-content-sha256"
@@ -66,6 +65,7 @@ def authenticate(
     proxies: TrustedProxies,
     domains: Sequence[str] = (),
     allow_sigv2_query: bool = True,
+    allow_sigv2_header: bool = False,
     body: bytes | None = None,
 ) -> Authenticated:
     """Say who signed the request; nobody (kind ``anonymous``) when it carries no signature at all.
@@ -86,6 +86,9 @@ def authenticate(
     if authorization is not None:
         if presigned or presigned_v2:
             raise InvalidArgument(ONE_MECHANISM, ArgumentName="Authorization")
+        if allow_sigv2_header and authorization.startswith(sigv2.SCHEME):
+            return sigv2.by_header(authorization, request, target, credential=credential, now_s=now_s, proxies=proxies,
+                                   host_bucket=bucket_of_host(target.host, domains))
         return _by_header(case, authorization, body)
     if presigned:
         return _by_query(case)
@@ -236,4 +239,7 @@ def _stated_payload(request: Request) -> Payload:
 
 def _hoisted(query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
     named = ((name.lower(), value.encode().decode("latin-1")) for name, value in query.items())  # bytes as a header has them
-    return {name: value for name, value in named if name[:6] == "x-amz-" and name not in _NOT_HOISTED and name not in headers}
+    return {
+        name: value for name, value in named
+        if name[:6] == "x-amz-" and name not in _NOT_HOISTED and name not in headers and not foretells_the_body(name)
+    }  # fmt: skip

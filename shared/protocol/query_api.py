@@ -1,11 +1,13 @@
-"""The place of the IAM and STS protocols: ``POST /`` with a form that names an action, and errors in a form of their own.
+"""The protocols of IAM and STS: ``POST /`` with a form that names an action, and replies and errors in a form of their own.
 
-Their actions come later. Until then each one is refused by name, so that tools which ask for one learn it at once and do not try again.
+One action is built: shared/protocol/wire.py. Each other one is refused by name, so that tools which ask for one learn it at once and do
+not try again.
 https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from urllib.parse import parse_qs
 
@@ -16,7 +18,9 @@ from shared.protocol.target import Target
 
 NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
+STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 _LONGEST_NAME = 128
+_LONGEST_FORM = 4096    # bytes that are looked at before anybody has signed: of the actions that are built none takes more
 
 
 def is_query_api(method: str, target: Target) -> bool:
@@ -24,10 +28,23 @@ def is_query_api(method: str, target: Target) -> bool:
     return method == "POST" and target.bucket is None and target.raw_path == "/"
 
 
-def refusal(form: bytes) -> InvalidAction:
-    """The error that tells a signed request its action is not offered. ``form`` is empty when the body has not come yet."""
+def target_of(target: Target, method: str, form: bytes) -> Target:
+    """The target with the action that the form of such a request names; every other target, and one with a long form, as it is."""
+    if not is_query_api(method, target) or len(form) > _LONGEST_FORM:
+        return target
+    return target._replace(action=_named(form)[0])
+
+
+def _named(form: bytes) -> tuple[str, str]:
+    """(action, version) of a form."""
     fields = parse_qs(form.decode("latin-1"), max_num_fields=10_000) if form.count(b"&") < 10_000 else {}
     action, version = (fields.get(name, [""])[0][:_LONGEST_NAME] for name in ("Action", "Version"))
+    return action, version
+
+
+def refusal(form: bytes) -> InvalidAction:
+    """The error that tells a signed request its action is not offered. ``form`` is empty when the body has not come yet."""
+    action, version = _named(form)
     if not action:
         return InvalidAction("The request names no action.")
     service = next((name for name in VERSIONS if action in _actions(name)), None)
@@ -39,6 +56,13 @@ def refusal(form: bytes) -> InvalidAction:
 @cache
 def _actions(service: str) -> frozenset[str]:
     return frozenset(read_model(service, VERSIONS[service])["operations"])
+
+
+def answer(action: str, members: Mapping[str, str], request_id: str) -> bytes:
+    """The reply of an action of STS whose result is texts."""
+    inner = "".join(f"<{name}>{xml_text(value)}</{name}>" for name, value in members.items())
+    return (f'<{action}Response xmlns="{STS_NAMESPACE}"><{action}Result>{inner}</{action}Result>'
+            f"<ResponseMetadata><RequestId>{xml_text(request_id)}</RequestId></ResponseMetadata></{action}Response>").encode()
 
 
 def render(error: S3Error, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:

@@ -14,7 +14,7 @@ NEW = "2012-10-17"
 
 
 def effect_of(documents, action, resource, who, context):
-    """``deny``, ``allow`` or "". Documents are what ``json.loads`` gives; ``who`` is None or (canonical id, arn, name, account)."""
+    """``deny``, ``allow`` or "". Documents are what ``json.loads`` gives; ``who`` is None or (canonical id, arn, name, account, number)."""
     effects = set()
     for document in documents:
         statements = document["Statement"]
@@ -60,10 +60,12 @@ def is_listed(principal, who):
                 return True
             if who is None:
                 continue
-            canonical_id, arn, _, account = who
+            canonical_id, arn, user, account, number = who
             if kind == "CanonicalUser" and name == canonical_id:
                 return True
             if kind == "AWS" and name in (canonical_id, arn, account or None, f"arn:aws:iam::{account}:root"):
+                return True
+            if kind == "AWS" and number and name in (number, f"arn:aws:iam::{number}:root", f"arn:aws:iam::{number}:user/{user}"):
                 return True
     return False
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from unittest import mock
 from urllib.parse import unquote_plus, urlsplit
 
-from botocore.auth import HmacV1QueryAuth, S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
+from botocore.auth import HmacV1Auth, HmacV1QueryAuth, S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -76,6 +76,7 @@ def signed(
         "plain": lambda: SigV4Auth(credentials, service, region),
         "query": lambda: S3SigV4QueryAuth(credentials, service, region, expires=expires_s),
         "query-v2": lambda: HmacV1QueryAuth(credentials, expires=expires_s),
+        "header-v2": lambda: HmacV1Auth(credentials),
     }
     now = datetime.fromtimestamp(now_s, UTC)
     with mock.patch("botocore.auth.get_current_datetime", lambda *_, **__: now), mock.patch("botocore.auth.time.time", lambda: now_s):

@@ -8,13 +8,7 @@ from hypothesis import strategies as st
 
 from shared.auth import acl
 from shared.auth.acl import ALL_USERS, AUTHENTICATED_USERS, EVERYTHING, GRANT_HEADERS, LOG_DELIVERY, Acl, Grant
-from shared.errors import (
-    AccessDenied,
-    InvalidArgument,
-    InvalidRequest,
-    MalformedACLError,
-    UnresolvableGrantByEmailAddress,
-)
+from shared.errors import AccessDenied, InvalidArgument, InvalidRequest, MalformedACLError, UnresolvableGrantByEmailAddress
 
 OWNER, OTHER, BUCKET_OWNER = "0" * 63 + "1", "0" * 63 + "2", "0" * 63 + "3"
 PEOPLE = {OWNER: "owner@example.com", OTHER: "other@example.com", BUCKET_OWNER: "bucket@example.com"}

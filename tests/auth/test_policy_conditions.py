@@ -175,3 +175,45 @@ def test_a_key_is_asked_for_once_and_only_when_a_statement_depends_on_it():
     assert asked == ["s3:prefix"]
     evaluate([("d", document)], Asking("s3:GetObject", "arn:aws:s3:::b/k", ANN, asked.append))
     assert asked == ["s3:prefix"]
+
+
+# ---- accounts by their number -----------------------------------------------------------------------------------------------------------
+
+
+def met(operator, key, wanted, *, number="000000000012", effect="Allow"):
+    """Whether a condition about ann's account is met, which is acme and has a number."""
+    statement = {"Effect": effect, "Action": "*", "Resource": "*", "Condition": {operator: {key: wanted}}}
+    document = parse(json.dumps({"Version": "2012-10-17", "Statement": statement}), "identity")
+    known = {"aws:principalaccount": ("acme",), "aws:principalarn": (ANN.arn,)}
+    asking = Asking("s3:ListBucket", "arn:aws:s3:::b", ANN._replace(number=number), known.get)
+    return evaluate([("d", document)], asking).effect != ""
+
+
+@pytest.mark.parametrize(("operator", "wanted", "is_met"), [
+    ("StringEquals", "000000000012", True), ("StringEquals", "acme", True), ("StringEquals", "000000000013", False),
+    ("StringEquals", ["x", "000000000012"], True), ("StringLike", "000000000012", True), ("StringEqualsIfExists", "000000000012", True),
+    ("StringNotEquals", "000000000012", False), ("StringNotEquals", "acme", False), ("StringNotEquals", ["x", "000000000013"], True),
+    ("StringLike", "0*", False), ("StringLike", "00000000001?", False), ("StringNotLike", "0*", True), ("StringEquals", "12", False),
+    ("ForAllValues:StringEquals", "000000000012", True), ("ForAllValues:StringNotEquals", "000000000012", False),
+    ("NumericEquals", "12", False),
+])
+def test_a_number_spelled_out_means_the_account(operator, wanted, is_met):
+    assert met(operator, "aws:PrincipalAccount", wanted) == is_met
+    denied = met(operator, "aws:PrincipalAccount", wanted, effect="Deny")
+    assert denied == is_met
+
+
+@pytest.mark.parametrize(("operator", "wanted", "is_met"), [
+    ("ArnEquals", "arn:aws:iam::000000000012:user/ann", True), ("ArnLike", "arn:aws:iam::000000000012:user/a*", True),
+    ("StringEquals", "arn:aws:iam::000000000012:user/ann", True), ("ArnEquals", "arn:aws:iam::000000000013:user/ann", False),
+    ("ArnNotEquals", "arn:aws:iam::000000000012:user/ann", False), ("ArnNotEquals", "arn:aws:iam::000000000012:user/eve", True),
+    ("ArnLike", "arn:aws:iam::0*:user/ann", False), ("StringLike", "*000000000012*", False), ("StringLike", "*:000000000012:*", False),
+])
+def test_an_arn_with_the_number_means_the_user(operator, wanted, is_met):
+    assert met(operator, "aws:PrincipalArn", wanted) == is_met
+
+
+def test_without_a_number_digits_mean_nobody():
+    assert not met("StringEquals", "aws:PrincipalAccount", "000000000012", number="")
+    assert not met("StringLike", "aws:PrincipalArn", "arn:aws:iam::000000000012:*", number="")
+    assert met("StringNotEquals", "aws:PrincipalAccount", "000000000012", number="")

@@ -142,6 +142,17 @@ def test_a_tenant_named_like_a_canonical_id_is_not_meant_by_it():
     assert (effect(document, who=twin), effect(document, who=ANN)) == ("", "allow")
 
 
+@pytest.mark.parametrize(("principal", "meant"), [
+    ("000000000012", 1), ("arn:aws:iam::000000000012:root", 1), ("arn:aws:iam::000000000012:user/ann", 1), (ANN.arn, 1),
+    ("000000000013", 0), ("12", 0), ("arn:aws:iam::000000000012:user/Ann", 0), ("arn:aws:iam::000000000012:role/ann", 0),
+    ("arn:aws:iam:::root", 0), ("arn:aws:iam:::user/ann", 0),
+])
+def test_an_account_is_also_its_number(principal, meant):
+    document = read(allow(Principal={"AWS": principal}), kind="resource")
+    assert effect(document, who=ANN._replace(number="000000000012")) == ("allow" if meant else "")
+    assert effect(document, who=ANN) == ("allow" if principal == ANN.arn else "")      # of whom no digits are told, none mean
+
+
 # ---- the index --------------------------------------------------------------------------------------------------------------------------
 
 def test_a_bundle_finds_one_statement_among_thousands():

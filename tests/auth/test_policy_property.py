@@ -13,7 +13,7 @@ from shared.auth.policy.operators import OPERATORS
 
 ANN = Who("a" * 64, "arn:aws:iam::acme:user/ann", "ann", "acme")
 BOB = Who("b" * 64, "arn:aws:iam:::user/bob", "bob", "")
-PEOPLE = (None, ANN, BOB)
+PEOPLE = (None, ANN, BOB, ANN._replace(number="000000000012"), BOB._replace(number="000000000000"))
 
 ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:GetObjectVersion", "s3:ListBucket", "admin:CreateUser")
 ACTION_PATTERNS = ("*", "s3:*", "S3:getobject", "s3:Get*", "s3:?etObject", "s3:*Object*", "admin:*", "s3:PutObject", "*:*", "s3:ListBucket")
@@ -80,7 +80,8 @@ def statement(draw, kind):
     effect = draw(st.sampled_from(("Allow", "Allow", "Deny")))
     found = {"Effect": effect}
     if kind == "resource":
-        names = some((ANN.arn, BOB.arn, ANN.canonical_id, "acme", "arn:aws:iam:::root", "arn:aws:iam::acme:root", "*"))
+        names = some((ANN.arn, BOB.arn, ANN.canonical_id, "acme", "arn:aws:iam:::root", "arn:aws:iam::acme:root", "*", "000000000012",
+                      "arn:aws:iam::000000000000:root", "arn:aws:iam::000000000012:user/ann", "arn:aws:iam::000000000012:user/bob"))
         principal = st.one_of(st.just("*"), st.fixed_dictionaries({"AWS": names}), st.just({"CanonicalUser": BOB.canonical_id}))
         found[draw(st.sampled_from(("Principal", "NotPrincipal"))) if effect == "Deny" else "Principal"] = draw(principal)
     found[draw(st.sampled_from(("Action", "Action", "NotAction")))] = draw(some(ACTION_PATTERNS))

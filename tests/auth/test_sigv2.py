@@ -13,7 +13,7 @@ import botocore
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signed_requests import ACCESS_KEY, NOW_S, changed, judge, signed
+from signed_requests import ACCESS_KEY, NOW_S, changed, judge, signed, with_header
 
 from shared.auth.model import Credential
 from shared.auth.sigv2 import SIGNED_PARAMETERS
@@ -116,6 +116,18 @@ def test_an_x_amz_parameter_added_to_a_link_has_no_effect():
     assert dict(judge(changed(request, target=request.target + "&x-amz-acl=public-read")).hoisted) == {}
 
 
+def test_a_line_end_in_a_parameter_makes_no_other_link():
+    """What a signer lets others say in a sub-resource could else be read as the time and the path."""
+    told = quote("x\n9999999999\n/b/other")
+    request = signed("GET", f"{URL}/b/k?response-content-disposition={told}", {"Content-Type": "text/html"}, "query-v2")
+    assert judge(request).kind == "query-v2"
+    expires, signature = (re.search(rf"[?&]{name}=([^&]+)", request.target)[1] for name in ("Expires", "Signature"))
+    kind = quote(f"text/html\n{expires}\n/b/k?response-content-disposition=x")
+    forged = f"/b/other?AWSAccessKeyId={ACCESS_KEY}&Signature={signature}&Expires=9999999999&Content-Type={kind}"
+    with pytest.raises(SignatureDoesNotMatch):
+        judge(changed(request, target=forged))
+
+
 def test_a_link_is_good_until_it_expires():
     request = signed("GET", f"{URL}/b/k", form="query-v2", expires_s=60)
     assert judge(request, now_s=NOW_S + 60).kind == "query-v2"
@@ -171,3 +183,65 @@ def test_guessed_signatures_are_refused(guess, junk):
     for text in (b64encode(guess).decode(), junk or "x"):
         with pytest.raises(S3Error):
             judge(Request("GET", f"/b/k?AWSAccessKeyId={ACCESS_KEY}&Expires=9999999999&Signature={quote(text)}", [("Host", "h")]))
+
+
+# ---- by header --------------------------------------------------------------------------------------------------------------------------
+
+OLD = {"allow_sigv2_header": True}
+SIGNED_BY_BOTOCORE = QUERY.filter(lambda query: "x-id" not in query)
+
+
+def test_the_published_header_example_verifies():
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html, "Object GET" and "Object PUT" (bucket awsexamplebucket1)
+    for method, path, more, date, digest in (
+        ("GET", "/photos/puppy.jpg", [], "Tue, 27 Mar 2007 19:36:42 +0000", "qgk2+6Sv9/oM7G3qLEjTH1a1l1g="),
+        ("PUT", "/photos/puppy.jpg", [("Content-Type", "image/jpeg"), ("Content-Length", "94328")], "Tue, 27 Mar 2007 21:15:45 +0000",
+         "iqRzw+ileNPu1fhspnRs8nOjjIA="),
+    ):
+        headers = [("Host", "awsexamplebucket1.us-west-1.s3.amazonaws.com"), ("Date", date), *more,
+                   ("Authorization", f"AWS {ACCESS_KEY}:{digest}")]
+        who = judge(Request(method, path, headers), now_s=1_175_024_202 if "19:" in date else 1_175_030_145,
+                    domains=["us-west-1.s3.amazonaws.com"], **OLD)
+        assert who.kind == "header-v2" and who.principal == "ann"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["GET", "PUT", "HEAD", "DELETE"]), PATH, SIGNED_BY_BOTOCORE, HEADERS)
+def test_whatever_botocore_signs_by_header_is_accepted(method, path, query, headers):
+    request = signed(method, f"{URL}{path}" + (f"?{query}" if query else ""), headers, "header-v2")
+    who = judge(request, **OLD)
+    assert who.kind == "header-v2" and dict(who.hoisted) == {}
+    for added in ([("x-amz-acl", "public-read")], [("x-amz-date", "Fri, 24 May 2013 00:00:00 GMT")]):
+        if "x-amz-acl" not in headers:
+            with pytest.raises(SignatureDoesNotMatch):
+                judge(changed(request, headers=[*request.headers, *added]), **OLD)
+
+
+def test_headers_are_refused_unless_switched_on():
+    request = signed("GET", f"{URL}/b/k", form="header-v2")
+    with pytest.raises(InvalidRequest):
+        judge(request)
+
+
+@pytest.mark.parametrize(("headers", "error"), [
+    ({"Authorization": f"AWS {ACCESS_KEY}"}, "InvalidArgument"),
+    ({"Authorization": "AWS HAHAHA"}, "InvalidArgument"),
+    ({"Authorization": "AWS :x"}, "InvalidArgument"),
+    ({"Authorization": "AWS AKIANOBODY:x"}, "InvalidAccessKeyId"),
+    ({"Authorization": f"AWS {ACCESS_KEY}:x"}, "SignatureDoesNotMatch"),
+    ({"Date": "Bad Date"}, "AccessDenied"),
+    ({"Date": ""}, "AccessDenied"),
+    ({"Date": None}, "AccessDenied"),
+    ({"Date": "Tue, 07 Jul 1950 21:53:04 GMT"}, "AccessDenied"),
+    ({"Date": "Tue, 07 Jul 2010 21:53:04 GMT"}, "RequestTimeTooSkewed"),
+    ({"Date": "Tue, 07 Jul 9999 21:53:04 GMT"}, "RequestTimeTooSkewed"),
+    ({"Date": "Fri, 24 May 2013 00:00:01 GMT"}, "SignatureDoesNotMatch"),
+    ({"x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, "SignatureDoesNotMatch"),
+])
+def test_what_is_wrong_with_a_header(headers, error):
+    request = signed("GET", f"{URL}/b/k", form="header-v2")
+    for name, value in headers.items():
+        request = with_header(request, name, value)
+    with pytest.raises(S3Error) as caught:
+        judge(request, **OLD)
+    assert caught.value.code == error

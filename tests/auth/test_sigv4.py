@@ -442,6 +442,14 @@ def test_headers_in_the_query_of_a_presigned_request_are_hoisted():
     assert dict(who.hoisted) == {"x-amz-acl": "private", "x-amz-meta-a": "é".encode().decode("latin-1")}
 
 
+def test_checksums_of_a_body_that_nobody_had_yet_are_not_hoisted():
+    """SDKs sign the checksum of no bytes into the URLs of uploads."""
+    sums = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32&X-Amz-Checksum-Sha256=x"
+    wishes = "x-amz-checksum-mode=ENABLED&x-amz-checksum-algorithm=CRC32&x-amz-checksum-type=COMPOSITE"
+    who = judge(signed("PUT", f"{URL}/b/k?{sums}&{wishes}", form="query"))
+    assert sorted(who.hoisted) == ["x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type"]
+
+
 # ---- the payload -------------------------------------------------------------------------------------------------------------
 
 

@@ -37,12 +37,13 @@ BUCKET = frozenset({
 })
 SERVICE = frozenset({"GetAccountPublicAccessBlock", "ListAllMyBuckets", "PutAccountPublicAccessBlock"})
 ADMIN = frozenset({
-    "AddGroupMember", "AttachPolicy", "CreateAccessKey", "CreateGroup", "CreatePolicy", "CreateRole", "CreateTenant", "CreateUser",
-    "DeleteAccessKey", "DeleteGroup", "DeletePolicy", "DeleteRole", "DeleteShare", "DeleteTenant", "DeleteUser", "DetachPolicy",
-    "ForceDeleteBucket", "GetAuditLog", "GetGroup", "GetPolicy", "GetRole", "GetRun", "GetSettings", "GetTenant", "GetUser",
-    "ListAccessKeys", "ListGroups", "ListPolicies", "ListRoles", "ListSessions", "ListShares", "ListTenants", "ListUsers",
-    "PutBucketOwner", "RemoveGroupMember", "ResetTwoFactor", "RevokeSession", "UpdateAccessKey", "UpdateGroup", "UpdatePolicy",
-    "UpdateRole", "UpdateSettings", "UpdateTenant", "UpdateUser",
+    "AddGroupMember", "AttachPolicy", "CreateAccessKey", "CreateEncryptionKey", "CreateGroup", "CreatePolicy", "CreateRole", "CreateTenant",
+    "CreateUser", "DeleteAccessKey", "DeleteGroup", "DeletePolicy", "DeleteRole", "DeleteShare", "DeleteTenant", "DeleteUser",
+    "DetachPolicy", "ForceDeleteBucket", "GetAuditLog", "GetEncryptionKey", "GetGroup", "GetPolicy", "GetRole", "GetRun", "GetSettings",
+    "GetTenant", "GetUser", "ListAccessKeys", "ListEncryptionKeys", "ListGroups", "ListPolicies", "ListRoles", "ListSessions",
+    "ListShares", "ListTenants", "ListUsers", "PutBucketOwner", "RemoveGroupMember", "ResetTwoFactor", "RevokeSession",
+    "RotateEncryptionKey", "UpdateAccessKey", "UpdateEncryptionKey", "UpdateGroup", "UpdatePolicy", "UpdateRole", "UpdateSettings",
+    "UpdateTenant", "UpdateUser",
 })
 
 _ON: dict[str, On] = {
@@ -57,7 +58,9 @@ KEYS = frozenset({
     "aws:currenttime", "aws:epochtime", "aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:referer",
     "aws:securetransport", "aws:sourceip", "aws:useragent", "aws:userid", "aws:username", "maxiofs:bucketowner", "s3:authtype",
     "s3:delimiter", "s3:max-keys", "s3:prefix", "s3:requestobjecttagkeys", "s3:resourceaccount", "s3:signatureversion", "s3:versionid",
-    "s3:x-amz-copy-source",
+    "s3:x-amz-copy-source", "s3:object-lock-legal-hold", "s3:object-lock-mode", "s3:object-lock-remaining-retention-days",
+    "s3:object-lock-retain-until-date", "s3:x-amz-server-side-encryption", "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "s3:x-amz-server-side-encryption-customer-algorithm",
 })
 _PREFIXES = ("aws:principaltag/", "s3:existingobjecttag/", "s3:requestobjecttag/", "s3:x-amz-")
 

@@ -6,12 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from shared.accounts import arn_has_number, is_number
 from shared.auth.policy.actions import is_known_key
 from shared.auth.policy.model import Asking
 from shared.auth.policy.operators import OPERATORS, Test
 from shared.auth.policy.syntax import Node, Number
 
 Quantifier = Literal["", "ForAllValues", "ForAnyValue"]
+
+RESOURCE_NUMBER = "number of the account of the resource"    # asked of a request beside s3:ResourceAccount: no condition can have it
+
+# Keys whose value names an account: whether a policy's value gives its number, and the request's value with the number in it.
+_WITH_ACCOUNT: dict[str, tuple[Callable[[str], bool], Callable[[Asking], str]]] = {
+    "aws:principalaccount": (is_number, lambda asking: asking.who.number if asking.who else ""),
+    "aws:principalarn": (arn_has_number, lambda asking: asking.who.numbered_arn if asking.who else ""),
+    "s3:resourceaccount": (is_number, lambda asking: "".join(asking.values(RESOURCE_NUMBER))),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ def read_conditions(node: Node, *, denies: bool, variables: bool, remark: Callab
             if not is_known_key(key):
                 remark(f"no request has the condition key {key!r:.100}", value.name_at)
             texts = _texts(value)
-            tests = tuple(_test(base, text, at, variables) for text, at in texts)
+            tests = tuple(_by_number(key.lower(), text, _test(base, text, at, variables)) for text, at in texts)
             values = tuple(text for text, _ in texts)
             found.append(Condition(base, quantifier, if_exists, OPERATORS[base].negated, key.lower(), values, tests, denies))
     return tuple(found)
@@ -123,3 +133,20 @@ def _test(base: str, text: str, at: int, variables: bool) -> Test:
         return OPERATORS[base].make(text, variables)
     except ValueError as fault:
         Node(text, at).fail(f"{base}: {fault}")
+
+
+def _by_number(key: str, text: str, test: Test) -> Test:
+    """Let a value that spells out the number of an account match the account so named, or the one with that number.
+
+    A pattern of any other kind is compared with names only: what it matched before there were numbers is all that it matches.
+    """
+    spells, numbered = _WITH_ACCOUNT.get(key, (None, None))
+    if spells is None or numbered is None or not spells(text):
+        return test
+
+    def either(value: str, asking: Asking) -> bool | None:
+        met = test(value, asking)
+        number = numbered(asking)
+        return test(number, asking) if not met and number else met
+
+    return either

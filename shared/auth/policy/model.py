@@ -37,12 +37,21 @@ class Remark(NamedTuple):
 
 
 class Who(NamedTuple):
-    """The principal that asks. ``arn`` is ``arn:aws:iam::{account}:user/{name}``; ``account`` the tenant's name, "" of the installation."""
+    """The principal that asks. ``arn`` is ``arn:aws:iam::{account}:user/{name}``; ``account`` the tenant's name, "" of the installation.
+
+    ``number`` is the account as 12 digits, which policies may write instead of the name; "" when no digits mean it.
+    """
 
     canonical_id: str
     arn: str
     name: str
     account: str
+    number: str = ""
+
+    @property
+    def numbered_arn(self) -> str:
+        """The ARN with the account's number; "" without one."""
+        return f"arn:aws:iam::{self.number}:user/{self.name}" if self.number else ""
 
 
 class Asking:

@@ -21,15 +21,20 @@ class Principals:
     everyone: bool
     arns: frozenset[str]
     ids: frozenset[str]             # canonical ids
-    accounts: frozenset[str]        # names of tenants; "" is the installation
+    accounts: frozenset[str]        # names of tenants, "" is the installation; and numbers of accounts
     others: bool
 
     def include(self, who: Who | None) -> bool:
         """Whether the statement is about this principal. An account stands for each of its principals."""
         listed = self.everyone or (
-            who is not None and (who.arn in self.arns or who.canonical_id in self.ids or who.account in self.accounts)
+            who is not None
+            and (who.arn in self.arns or who.canonical_id in self.ids or who.account in self.accounts or self._number(who))
         )
         return listed != self.others
+
+    def _number(self, who: Who) -> bool:
+        """Whether the account's number lists them. Who has none must not be taken for the installation, whose name is empty."""
+        return bool(who.number) and (who.number in self.accounts or who.numbered_arn in self.arns)
 
 
 def read_principals(node: Node, *, others: bool, remark: Callable[[str, int], None]) -> Principals:
