@@ -6,6 +6,7 @@ from shared import acls
 from shared.acls import canonical_id
 from shared.auth import acl
 from shared.context import Context
+from shared.documents import MAX_BYTES
 from shared.meta import buckets
 from shared.registry import s3
 
@@ -19,7 +20,7 @@ def get_bucket_acl(ctx: Context) -> dict[str, Any]:
     return acls.shown(acl.load(ctx.bucket.acl, canonical_id(ctx, ctx.bucket.owner_id)))
 
 
-@s3("PutBucketAcl", allow="s3:PutBucketAcl")
+@s3("PutBucketAcl", allow="s3:PutBucketAcl", document_bytes=MAX_BYTES)
 def put_bucket_acl(ctx: Context) -> None:
     """Replace the list by a canned one, by grants in headers, or by a document.
 

@@ -6,8 +6,9 @@ from shared import acls
 from shared.acls import canonical_id
 from shared.auth import acl, policy
 from shared.auth.engine import ENFORCED
+from shared.bucket_errors import NoSuchBucketPolicy
 from shared.context import Context
-from shared.errors import AccessDenied, MalformedPolicy, NoSuchBucketPolicy
+from shared.errors import AccessDenied, MalformedPolicy
 from shared.meta import buckets
 from shared.meta.buckets import BucketInfo
 from shared.registry import s3

@@ -2,14 +2,15 @@
 
 from typing import Any
 
+from shared.bucket_errors import NoSuchTagSet
 from shared.context import Context
-from shared.errors import NoSuchTagSet
+from shared.documents import MAX_BYTES
 from shared.meta import buckets
 from shared.protocol import tags
 from shared.registry import s3
 
 
-@s3("PutBucketTagging", allow="s3:PutBucketTagging")
+@s3("PutBucketTagging", allow="s3:PutBucketTagging", document_bytes=MAX_BYTES)
 def put_bucket_tagging(ctx: Context) -> None:
     """Replace the bucket's whole tag set.
 

@@ -6,18 +6,19 @@ from typing import Any
 from shared import acls, dynamic
 from shared.auth import acl
 from shared.auth.engine import ENFORCED
-from shared.context import Context
-from shared.errors import (
+from shared.bucket_errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     IllegalLocationConstraintException,
-    InvalidArgument,
     InvalidBucketAclWithBlockPublicAccessError,
     InvalidBucketAclWithObjectOwnership,
-    NotImplementedS3,
 )
+from shared.context import Context
+from shared.errors import InvalidArgument, NotImplementedS3
 from shared.meta import buckets
-from shared.permissions import reach, require
+from shared.meta.buckets import BucketInfo
+from shared.meta.models import INSTALLATION, VERSIONING_ENABLED
+from shared.permissions import is_shown, require
 from shared.protocol import tags
 from shared.protocol.names import check_bucket_name
 from shared.protocol.tokens import name_of, token_of
@@ -25,23 +26,24 @@ from shared.registry import s3
 from shared.views import owner
 
 MAX_PAGE = 10_000
+PAGE = 1000     # buckets that are looked at together
 OWNERSHIP = "x-amz-object-ownership"
+LOCKED = "x-amz-bucket-object-lock-enabled"
 CLASSIC_REGION = "us-east-1"    # where creating one's own bucket again succeeds
 
 
 @s3("ListBuckets", allow="s3:ListAllMyBuckets")
 def list_buckets(ctx: Context) -> dict[str, Any]:
-    """Return the buckets that the caller sees in name order; a page of at most MaxBuckets when that is given.
+    """Return the buckets that the caller owns or may list, in name order; a page of at most MaxBuckets when that is given.
 
+    Other tenants' are not among them, and what a bucket gives to everybody is no reason to show it.
     Raises InvalidArgument for a continuation token that is none of ours.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
     """
     limit, token = ctx.params.get("MaxBuckets", MAX_PAGE), ctx.params.get("ContinuationToken")
     prefix = ctx.params.get("Prefix") or ""
-    owner_id, tenant_id = reach(ctx)
-    found = buckets.page(owner_id, prefix, name_of(token) if token else b"", limit + 1, tenant_id=tenant_id)
-    if ctx.params.get("BucketRegion") not in (None, ctx.services.settings.region):
-        found = []
+    elsewhere = ctx.params.get("BucketRegion") not in (None, ctx.services.settings.region)
+    found = [] if elsewhere else _shown(ctx, prefix, name_of(token) if token else b"", limit + 1)
     out: dict[str, Any] = {
         "Owner": owner(ctx, ctx.owner_id),
         "Buckets": [{"Name": one.name, "CreationDate": one.created_ms} for one in found[:limit]],
@@ -53,6 +55,21 @@ def list_buckets(ctx: Context) -> dict[str, Any]:
     return out
 
 
+def _shown(ctx: Context, prefix: str, after: bytes, limit: int) -> list[BucketInfo]:
+    """Buckets that the caller may be shown, in name order, from behind ``after``."""
+    assert ctx.caller is not None and ctx.known is not None
+    tenant_id = None if ctx.caller.tenant_id == INSTALLATION else ctx.caller.tenant_id
+    found: list[BucketInfo] = []
+    while len(found) < limit:
+        rows = buckets.page(prefix, after, PAGE, tenant_id=tenant_id)
+        ctx.known.learn(rows)
+        found += [row for row in rows if is_shown(ctx, row)]
+        if len(rows) < PAGE:
+            break
+        after = rows[-1].name.encode()
+    return found[:limit]
+
+
 def _creating(ctx: Context) -> Iterable[tuple[str, str]]:
     """Creating a bucket, and what is set on it at once."""
     resource = str(ctx.target.bucket)
@@ -61,13 +78,17 @@ def _creating(ctx: Context) -> Iterable[tuple[str, str]]:
         yield "s3:PutBucketAcl", resource
     if OWNERSHIP in ctx.headers:
         yield "s3:PutBucketOwnershipControls", resource
+    if LOCKED in ctx.headers and ctx.headers[LOCKED].lower() != "false":
+        yield "s3:PutBucketObjectLockConfiguration", resource
+        yield "s3:PutBucketVersioning", resource
 
 
 @s3("CreateBucket", allow=_creating)
 def create_bucket(ctx: Context) -> dict[str, Any]:
     """Create a bucket, or in us-east-1 succeed again for one's own: then nothing of it changes.
 
-    Ownership controls and public access block are those of the settings, where the request does not say.
+    Ownership controls and public access block are those of the settings, where the request does not say. With object lock the bucket has
+    versioning enabled.
     Raises InvalidBucketName, BucketAlreadyExists, BucketAlreadyOwnedByYou, IllegalLocationConstraintException, InvalidArgument,
     InvalidBucketAclWithObjectOwnership, InvalidBucketAclWithBlockPublicAccessError, and what acl.from_headers and tags.checked raise.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
@@ -91,6 +112,8 @@ def _configuration(ctx: Context) -> dict[str, Any]:
         columns["ownership"] = ctx.headers[OWNERSHIP]
         if columns["ownership"] not in dynamic.OWNERSHIPS:
             raise InvalidArgument(f"Invalid {OWNERSHIP} header", ArgumentName=OWNERSHIP, ArgumentValue=columns["ownership"])
+    if ctx.params.get("ObjectLockEnabledForBucket"):
+        columns |= {"object_lock": "{}", "versioning": VERSIONING_ENABLED}
     if labels := (ctx.params.get("CreateBucketConfiguration") or {}).get("Tags"):
         require(ctx, ("s3:PutBucketTagging", ctx.params["Bucket"]))
         columns["tags"] = tags.dump(tags.checked(labels, limit=tags.MAX_BUCKET_TAGS))

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from shared import copying, intake, new_object
+from shared import copying, expiration, intake, locking, new_object
 from shared.clock import now_ms
 from shared.context import Context
 from shared.copying import source_of
+from shared.encryption import request as encryption
 from shared.errors import InvalidRequest
 from shared.meta import uploads
 from shared.meta.objects import Found
@@ -14,6 +15,7 @@ from shared.multipart import copied_etag, new_upload_id, upload_of
 from shared.protocol import checksums
 from shared.protocol.metadata import system_headers, user_metadata
 from shared.protocol.ranges import Span, parse_copy_range
+from shared.protocol.sse import CustomerKey
 from shared.registry import s3
 from shared.views import checksum_members, owner
 
@@ -23,7 +25,7 @@ MAX_PAGE = 1000
 
 @s3("CreateMultipartUpload", allow=new_object.permissions)
 def create_multipart_upload(ctx: Context) -> dict[str, Any]:
-    """Begin an upload. What the object's headers, metadata, tags, ACL, owner and kind of checksum will be is settled here.
+    """Begin an upload. What the object's headers, metadata, tags, ACL, lock, owner and kind of checksum will be is settled here.
 
     Raises InvalidRequest for a checksum type that the algorithm cannot have, MetadataTooLarge, and what new_object.described raises.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html
@@ -35,12 +37,13 @@ def create_multipart_upload(ctx: Context) -> dict[str, Any]:
     described = new_object.described(ctx)
     upload = UploadInfo(
         new_upload_id(), ctx.bucket.id, ctx.key, described.owner_id, now_ms(), None, system_headers(ctx.params), user_metadata(ctx.headers),
-        *settled, described.tags, described.acl,
+        *settled, described.tags, described.acl, lock=locking.wished(ctx), sse=described.sse,
     )
     uploads.create(upload)
     return {
+        **encryption.members_of(ctx, ctx.envelope),
         "Bucket": ctx.bucket.name, "Key": ctx.key.decode(), "UploadId": upload.id.hex(), "ChecksumAlgorithm": settled[0],
-        "ChecksumType": settled[1],
+        "ChecksumType": settled[1], **expiration.of_upload(ctx, upload.initiated_ms),
     }
 
 
@@ -53,7 +56,7 @@ def upload_part(ctx: Context) -> dict[str, Any]:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html
     """
     number, upload = ctx.params["PartNumber"], upload_of(ctx)
-    announced = checksums.requested(ctx.headers)
+    announced, envelope = checksums.requested(ctx.headers), encryption.of_part(ctx, upload)
     if upload.checksum_algorithm:
         checksums.check_part(upload.checksum_algorithm, announced)
         received = intake.receive(ctx, upload.checksum_algorithm)
@@ -62,9 +65,9 @@ def upload_part(ctx: Context) -> dict[str, Any]:
         received = intake.receive(ctx, second=checksums.DEFAULT_ALGORITHM)
         kept = checksums.DEFAULT_ALGORITHM, received.second
     part = PartInfo(number, received.size, received.etag, now_ms(), *kept, None)
-    ctx.services.store.put_part(upload.id, part, received)
+    ctx.services.store.put_part(upload.id, part, received, envelope)
     shown = checksum_members(received.checksum_algorithm, received.checksum) if announced or upload.checksum_algorithm else {}
-    return {"ETag": f'"{received.etag}"', **shown}
+    return {"ETag": f'"{received.etag}"', **shown, **encryption.members_of(ctx, envelope)}
 
 
 @s3("UploadPartCopy", allow=copying.permissions, lane="slow")
@@ -77,7 +80,7 @@ def upload_part_copy(ctx: Context) -> dict[str, Any]:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
     """
     number, upload, source = ctx.params["PartNumber"], upload_of(ctx), source_of(ctx)
-    wanted = ctx.params.get("CopySourceRange")
+    wanted, envelope = ctx.params.get("CopySourceRange"), encryption.of_part(ctx, upload)
 
     def span(found: Found) -> Span:
         chosen = parse_copy_range(wanted, found.size) if wanted else Span(0, found.size - 1)
@@ -87,25 +90,29 @@ def upload_part_copy(ctx: Context) -> dict[str, Any]:
 
     def draft(found: Found, size: int) -> PartInfo:
         chosen = span(found)
-        return PartInfo(number, size, copied_etag(found, chosen), now_ms(), *_copied_checksum(ctx, upload, found, chosen), None)
+        made = _copied_checksum(ctx, upload, found, chosen, source.customer)
+        return PartInfo(number, size, copied_etag(found, chosen), now_ms(), *made, None)
 
-    found, part = ctx.services.store.copy_part(source.find, span, upload.id, draft)
+    found, part = ctx.services.store.copy_part(source.find, span, upload.id, draft, envelope=envelope, customer=source.customer)
     shown = checksum_members(part.checksum_algorithm, part.checksum) if upload.checksum_algorithm else {}
     shown.pop("ChecksumType", None)
     return {
+        **encryption.members_of(ctx, envelope),
         "CopyPartResult": {"ETag": f'"{part.etag}"', "LastModified": part.mtime_ms, **shown},
         "CopySourceVersionId": found.version_id if source.bucket.versioned else None,
     }
 
 
-def _copied_checksum(ctx: Context, upload: UploadInfo, found: Found, span: Span) -> tuple[str | None, str | None]:
+def _copied_checksum(
+    ctx: Context, upload: UploadInfo, found: Found, span: Span, customer: CustomerKey | None
+) -> tuple[str | None, str | None]:
     """A copied part's checksum: the source's when it is taken whole and has the right one, read when the upload insists, else none."""
     wanted = upload.checksum_algorithm or checksums.DEFAULT_ALGORITHM
     whole = span.length == found.size and found.checksum is not None and "-" not in found.checksum
     if whole and found.checksum_algorithm == wanted:
         return wanted, found.checksum
     if upload.checksum_algorithm:
-        return wanted, ctx.services.store.checksum(found, span.first, span.last, wanted)
+        return wanted, ctx.services.store.checksum(found, span.first, span.last, wanted, customer)
     return None, None
 
 
@@ -134,7 +141,7 @@ def list_parts(ctx: Context) -> dict[str, Any]:
         "StorageClass": upload.storage_class or "STANDARD", "PartNumberMarker": after,
         "NextPartNumberMarker": shown[-1].number if shown else after, "MaxParts": limit, "IsTruncated": bool(limit) and len(page) > limit,
         "ChecksumAlgorithm": upload.checksum_algorithm, "ChecksumType": upload.checksum_type,
-        "Parts": [_shown(part, upload) for part in shown],
+        "Parts": [_shown(part, upload) for part in shown], **expiration.of_upload(ctx, upload.initiated_ms),
     }
 
 

@@ -7,6 +7,7 @@ from shared.acls import canonical_id
 from shared.auth import acl
 from shared.auth.engine import ENFORCED
 from shared.context import Context
+from shared.documents import MAX_BYTES
 from shared.meta.objects import Found
 from shared.permissions import by_version
 from shared.registry import s3
@@ -26,7 +27,7 @@ def get_object_acl(ctx: Context) -> dict[str, Any]:
     return acls.shown(acl.load(found.acl_json, canonical_id(ctx, found.owner_id)))
 
 
-@s3("PutObjectAcl", allow=by_version("s3:PutObjectAcl", "s3:PutObjectVersionAcl"))
+@s3("PutObjectAcl", allow=by_version("s3:PutObjectAcl", "s3:PutObjectVersionAcl"), document_bytes=MAX_BYTES)
 def put_object_acl(ctx: Context) -> None:
     """Replace the list of the current or the named version; nothing else of it changes, its time neither.
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from shared.context import Context
+from shared.encryption import request as encryption
 from shared.errors import InvalidArgument
 from shared.meta import uploads
 from shared.meta.objects import Found
@@ -21,13 +22,14 @@ MAX_PARTS = 1000
 def get_object_attributes(ctx: Context) -> dict[str, Any]:
     """Return the attributes asked for; of a multipart object the parts with their sizes, and their checksums where it has a composite one.
 
-    Raises InvalidArgument for no or unknown attributes, and what GetObject raises.
+    Raises InvalidArgument for no or unknown attributes and for pages that cannot be, and what GetObject raises.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html
     """
     wanted = [name.strip() for name in ctx.params["ObjectAttributes"] if name.strip()]
     if not wanted or any(name not in KNOWN for name in wanted):
         raise InvalidArgument("Invalid attribute name specified.", ArgumentName="x-amz-object-attributes", ArgumentValue=",".join(wanted))
     found = find_version(ctx, ctx.query.get("versionId"))
+    encryption.of_read(ctx, found)
     shown: dict[str, Any] = {
         "ETag": found.etag, "StorageClass": found.storage_class or "STANDARD", "ObjectSize": found.size,
         "Checksum": checksum_members(found.checksum_algorithm, found.checksum) or None,
@@ -51,7 +53,7 @@ def _parts(ctx: Context, found: Found, body_id: bytes, count: int) -> dict[str, 
         "PartNumberMarker": after,
         "NextPartNumberMarker": shown[-1].number if shown else after,
         "MaxParts": limit,
-        "IsTruncated": len(page) > limit,
+        "IsTruncated": bool(limit) and len(page) > limit,
         "Parts": [
             {"PartNumber": part.number, "Size": part.size}
             | ({f"Checksum{part.checksum_algorithm}": part.checksum} if with_checksums else {})

@@ -3,11 +3,13 @@
 from typing import Any
 
 from shared.context import Context
-from shared.errors import AccessDenied, MalformedXML, NotImplementedS3, S3Error
+from shared.errors import AccessDenied, MalformedXML, S3Error
+from shared.locking import may_bypass
 from shared.meta import objects
 from shared.meta.objects import Deleted
 from shared.permissions import by_version, each_key, is_allowed
 from shared.protocol.conditions import WriteCondition, parse_etags, write_condition
+from shared.protocol.scalars import milliseconds
 from shared.protocol.target import MAX_KEY_BYTES
 from shared.registry import s3
 
@@ -18,11 +20,13 @@ MAX_KEYS = 1000
 def delete_object(ctx: Context) -> dict[str, Any]:
     """Delete the key or the named version. Succeeds when there is nothing to delete.
 
+    A version that is locked stays: AccessDenied, unless it is GOVERNANCE and the caller may bypass it and says so.
     Raises PreconditionFailed, NoSuchKey (If-Match on nothing).
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
     """
     condition, version_id = write_condition(ctx.headers), ctx.query.get("versionId")
-    deleted = objects.delete(ctx.bucket.id, ctx.key, version_id, ctx.owner_id, condition.check if condition else None)
+    bypass = version_id is not None and may_bypass(ctx, ctx.key, version_id)
+    deleted = objects.delete(ctx.bucket.id, ctx.key, version_id, ctx.owner_id, condition.check if condition else None, bypass=bypass)
     return {"VersionId": deleted.version_id, "DeleteMarker": True if deleted.is_marker else None}
 
 
@@ -30,13 +34,13 @@ def delete_object(ctx: Context) -> dict[str, Any]:
 def delete_objects(ctx: Context) -> dict[str, Any]:
     """Delete up to 1,000 keys or versions; each is allowed, and succeeds or fails, by itself. ``Quiet`` reports only failures.
 
-    Raises MalformedXML for no key or more than 1,000, NotImplementedS3 for conditions that are not built.
+    Raises MalformedXML for no key or more than 1,000.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
     """
     wanted = ctx.params["Delete"]["Objects"]
     if not 1 <= len(wanted) <= MAX_KEYS:
         raise MalformedXML()
-    wishes = [_one(entry) for entry in wanted]
+    wishes = [_one(ctx, entry) for entry in wanted]
     allowed = [
         is_allowed(ctx, "s3:DeleteObjectVersion" if wish.version_id else "s3:DeleteObject", wish.key, wish.version_id) for wish in wishes
     ]
@@ -53,16 +57,14 @@ def delete_objects(ctx: Context) -> dict[str, Any]:
     return {"Deleted": done, "Errors": errors}
 
 
-def _one(entry: dict[str, Any]) -> objects.Deletion:
-    key = entry["Key"].encode()
+def _one(ctx: Context, entry: dict[str, Any]) -> objects.Deletion:
+    key, version_id, modified = entry["Key"].encode(), entry.get("VersionId") or None, entry.get("LastModifiedTime")
     if not 1 <= len(key) <= MAX_KEY_BYTES:
         raise MalformedXML()
-    for name in ("LastModifiedTime", "Size"):       # conditions that are not built: better no delete than a wrong one
-        if entry.get(name) is not None:
-            raise NotImplementedS3(f"Delete.Object.{name} is not implemented.")
-    match = parse_etags(entry.get("ETag"))
-    condition = WriteCondition(match=match).check if match else None
-    return objects.Deletion(key, entry.get("VersionId") or None, condition)
+    modified_s = None if modified is None else milliseconds(modified) // 1000
+    condition = WriteCondition(match=parse_etags(entry.get("ETag")), modified_s=modified_s, size=entry.get("Size"))
+    bypass = version_id is not None and may_bypass(ctx, key, version_id)
+    return objects.Deletion(key, version_id, condition.check if condition != WriteCondition() else None, bypass)
 
 
 def _reported(entry: dict[str, Any], deleted: Deleted) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from typing import BinaryIO, cast
 
+from shared import sosapi
 from shared.blobs.engine import BlobCorrupt, BlobMissing
 from shared.context import Context
-from shared.errors import InvalidPartNumber, InvalidRequest, SlowDown
+from shared.encryption import request as encryption
+from shared.errors import InvalidPartNumber, InvalidRequest, NoSuchKey, SlowDown
 from shared.host.contract import TakesLonger
 from shared.meta import uploads
 from shared.meta.objects import Found
@@ -12,6 +14,7 @@ from shared.meta.uploads import PartInfo
 from shared.permissions import by_version
 from shared.protocol import conditions
 from shared.protocol.ranges import Span, parse_range
+from shared.protocol.sse import CustomerKey
 from shared.registry import s3
 from shared.request import Reply
 from shared.views import checksum_headers, find_version, object_headers, wants_checksum
@@ -24,14 +27,21 @@ def get_object(ctx: Context) -> Reply:
     """Stream an object version to the client.
 
     Reads no byte of it before every check has passed. Range is in bytes, ends included.
-    Raises NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker), PreconditionFailed, NotModified, InvalidRange, InvalidPartNumber.
+    Raises NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker), PreconditionFailed, NotModified, InvalidRange, InvalidPartNumber,
+    InvalidRequest (not the customer's key it needs).
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
     for _ in range(READ_ATTEMPTS):
-        found = find_version(ctx, ctx.query.get("versionId"), with_data=True)
+        try:
+            found = find_version(ctx, ctx.query.get("versionId"), with_data=True)
+        except NoSuchKey:
+            if (virtual := sosapi.answer(ctx)) is not None:
+                return virtual
+            raise
+        customer = encryption.of_read(ctx, found)
         conditions.check_read(ctx.headers, found.etag, found.mtime_ms)
         try:
-            return _with_body(ctx, found)
+            return _with_body(ctx, found, customer)
         except BlobMissing:     # deleted and swept between its row and its bytes, unless it is still there
             again = find_version(ctx, ctx.query.get("versionId"))
             if (again.blob_id, again.body_id) == (found.blob_id, found.body_id):
@@ -39,9 +49,9 @@ def get_object(ctx: Context) -> Reply:
     raise SlowDown("The object changes too fast. Please try again.")
 
 
-def _with_body(ctx: Context, found: Found) -> Reply:
+def _with_body(ctx: Context, found: Found, customer: CustomerKey | None) -> Reply:
     span, reply = _described(ctx, found)
-    if found.data is not None:
+    if found.data is not None and found.algorithm is None:
         if len(found.data) != found.size:
             raise BlobCorrupt(f"version {found.version_id} has {len(found.data)} bytes in its row, not {found.size}")
         reply.body = bytes(found.data) if span is None else bytes(found.data[span.first:span.last + 1])
@@ -49,7 +59,7 @@ def _with_body(ctx: Context, found: Found) -> Reply:
         if found.body_id is not None and not ctx.request.may_wait:      # up to 10,000 rows say where its bytes are
             raise TakesLonger
         first, last = (span.first, span.last) if span else (0, found.size - 1)
-        reply.body = cast(BinaryIO, ctx.services.store.open(found, first, last))
+        reply.body = cast(BinaryIO, ctx.services.store.open(found, first, last, customer))
         reply.length = last + 1 - first
     return reply
 
@@ -60,7 +70,13 @@ def head_object(ctx: Context) -> Reply:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
     """
-    found = find_version(ctx, ctx.query.get("versionId"))
+    try:
+        found = find_version(ctx, ctx.query.get("versionId"))
+    except NoSuchKey:
+        if (virtual := sosapi.answer(ctx)) is not None:
+            return virtual
+        raise
+    encryption.of_read(ctx, found)
     conditions.check_read(ctx.headers, found.etag, found.mtime_ms)
     span, reply = _described(ctx, found)
     reply.headers.append(("Content-Length", str(span.length if span else found.size)))
@@ -99,4 +115,4 @@ def _part(found: Found, number: int) -> tuple[Span | None, PartInfo | None, int 
         raise InvalidPartNumber()
     part = uploads.nth_part(found.body_id, number)
     start = part.start or 0
-    return Span(start, start + part.size - 1), part, found.parts_count
+    return Span(start, start + part.size - 1) if found.size else None, part, found.parts_count

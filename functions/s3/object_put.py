@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from shared import intake, new_object
+from shared import expiration, intake, new_object
 from shared.context import Context
+from shared.encryption import request as encryption
 from shared.meta.objects import NewVersion
 from shared.protocol.conditions import write_condition
 from shared.protocol.metadata import system_headers, user_metadata
@@ -26,9 +27,11 @@ def put_object(ctx: Context) -> dict[str, Any]:
         key=ctx.key, size=received.size, etag=received.etag, headers=headers, metadata=metadata,
         checksum_algorithm=received.checksum_algorithm, checksum=received.checksum, **described._asdict(),
     )
-    written = ctx.services.store.put(ctx.bucket.id, new, received, condition.check if condition else None)
+    written = ctx.services.store.put(ctx.bucket.id, new, received, condition.check if condition else None, ctx.envelope)
     return {
         "ETag": f'"{received.etag}"',
         "VersionId": written.version_id,
+        "Expiration": expiration.of_object(ctx, mtime_ms=written.mtime_ms, size=received.size, tags_json=described.tags),
         **checksum_members(received.checksum_algorithm, received.checksum),
+        **encryption.members_of(ctx, ctx.envelope),
     }

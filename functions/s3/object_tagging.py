@@ -3,21 +3,23 @@
 from typing import Any
 
 from shared.context import Context
+from shared.documents import MAX_BYTES
+from shared.errors import InvalidTag
 from shared.permissions import by_version
 from shared.protocol import tags
 from shared.registry import s3
 from shared.views import find_version, relabelled
 
 
-@s3("PutObjectTagging", allow=by_version("s3:PutObjectTagging", "s3:PutObjectVersionTagging"))
+@s3("PutObjectTagging", allow=by_version("s3:PutObjectTagging", "s3:PutObjectVersionTagging"), document_bytes=MAX_BYTES)
 def put_object_tagging(ctx: Context) -> dict[str, Any]:
     """Replace the whole tag set of the current or the named version; nothing else of it changes.
 
-    Raises BadRequest for more than 10; InvalidTag for a duplicate, oversized or ``aws:`` key; NoSuchKey, NoSuchVersion, MethodNotAllowed
-    (a delete marker).
+    Raises InvalidTag for more than 10, a duplicate, oversized or ``aws:`` key; NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete
+    marker). InvalidTag is what is documented; AWS has been seen to say BadRequest for more than 10 here too.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html
     """
-    return _replaced(ctx, tags.checked(ctx.params["Tagging"]["TagSet"], limit=tags.MAX_OBJECT_TAGS))
+    return _replaced(ctx, tags.checked(ctx.params["Tagging"]["TagSet"], limit=tags.MAX_OBJECT_TAGS, excess=InvalidTag))
 
 
 @s3("GetObjectTagging", allow=by_version("s3:GetObjectTagging", "s3:GetObjectVersionTagging"))

@@ -5,14 +5,16 @@ from typing import Any
 from shared.acls import canonical_id
 from shared.auth import acl
 from shared.auth.engine import ENFORCED
+from shared.bucket_errors import InvalidBucketAclWithObjectOwnership, OwnershipControlsNotFoundError
 from shared.context import Context
-from shared.errors import InvalidBucketAclWithObjectOwnership, MalformedXML, OwnershipControlsNotFoundError
+from shared.documents import MAX_BYTES
+from shared.errors import MalformedXML
 from shared.meta import buckets
 from shared.meta.buckets import BucketInfo
 from shared.registry import s3
 
 
-@s3("PutBucketOwnershipControls", allow="s3:PutBucketOwnershipControls")
+@s3("PutBucketOwnershipControls", allow="s3:PutBucketOwnershipControls", document_bytes=MAX_BYTES)
 def put_bucket_ownership_controls(ctx: Context) -> None:
     """Set the one rule there is. BucketOwnerEnforced switches ACLs off, and only where the bucket's own grants nothing to others.
 

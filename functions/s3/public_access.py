@@ -2,14 +2,15 @@
 
 from typing import Any
 
+from shared.bucket_errors import NoSuchPublicAccessBlockConfiguration
 from shared.context import Context
-from shared.errors import NoSuchPublicAccessBlockConfiguration
+from shared.documents import MAX_BYTES
 from shared.meta import buckets
 from shared.meta.models import PUBLIC_ACCESS
 from shared.registry import s3
 
 
-@s3("PutPublicAccessBlock", allow="s3:PutBucketPublicAccessBlock")
+@s3("PutPublicAccessBlock", allow="s3:PutBucketPublicAccessBlock", document_bytes=MAX_BYTES)
 def put_public_access_block(ctx: Context) -> None:
     """Set all four switches; what is not named is off. ACLs and policies that are there already stay, and count or not as the switches say.
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from shared.bucket_errors import BucketNotEmpty, InvalidBucketState, NoSuchBucket
 from shared.clock import now_ms
-from shared.errors import AccessDenied, BucketNotEmpty, NoSuchBucket
+from shared.errors import AccessDenied
 from shared.meta import counters, quotas
 from shared.meta.database import connection, repeated, transaction
 from shared.meta.identity_models import Share
 from shared.meta.locks import lock_bucket
-from shared.meta.models import INSTALLATION, VERSIONING_OFF, Bucket, Change, Counter, Object, Principal, Version
+from shared.meta.models import (
+    INSTALLATION,
+    VERSIONING_ENABLED,
+    VERSIONING_OFF,
+    Bucket,
+    BucketConfiguration,
+    Change,
+    Counter,
+    Object,
+    Principal,
+    Version,
+)
 from shared.meta.statement import P, Statement
 
 
@@ -30,6 +42,8 @@ class BucketInfo(NamedTuple):
     public_access: int | None = None
     tags: str | None = None
     revision: int = 1
+    object_lock: str | None = None
+    encryption: str | None = None
 
     @property
     def versioned(self) -> bool:
@@ -109,6 +123,7 @@ def delete(bucket: BucketInfo) -> None:
         upload_bytes = counters.totals(bucket.id).upload_bytes
         Bucket.delete().where(Bucket.id == bucket.id).execute()
         Counter.delete().where(Counter.bucket_id == bucket.id).execute()
+        BucketConfiguration.delete().where(BucketConfiguration.bucket_id == bucket.id).execute()
         Share.delete().where(Share.bucket_id == bucket.id).execute()
         if row[0] != INSTALLATION:
             quotas.spend(conn, row[0], -upload_bytes, 0)
@@ -137,11 +152,9 @@ def move(bucket_id: int, tenant_id: int) -> None:
                 quotas.spend(conn, tenant, sign * taken.bytes, sign * taken.objects)
 
 
-def page(owner_id: int | None, prefix: str, after: bytes, limit: int, *, tenant_id: int | None = None) -> list[BucketInfo]:
-    """Buckets in name order, from behind ``after``: those of an owner, of a tenant, or all."""
+def page(prefix: str, after: bytes, limit: int, *, tenant_id: int | None = None) -> list[BucketInfo]:
+    """Buckets in name order, from behind ``after``: those of a tenant, or all."""
     query = Bucket.select(*_COLUMNS).where(Bucket.name > after)
-    if owner_id is not None:
-        query = query.where(Bucket.owner_id == owner_id)
     if tenant_id is not None:
         query = query.where(Bucket.tenant_id == tenant_id)
     if prefix:
@@ -150,7 +163,7 @@ def page(owner_id: int | None, prefix: str, after: bytes, limit: int, *, tenant_
 
 
 def set_versioning(bucket: BucketInfo, versioning: int) -> None:
-    """Enable or suspend versioning. Raises NoSuchBucket when the bucket is gone."""
+    """Enable or suspend versioning. Raises NoSuchBucket when the bucket is gone, InvalidBucketState for suspending it under object lock."""
     change(bucket, versioning=versioning)
 
 
@@ -158,7 +171,7 @@ def change(bucket: BucketInfo, check: Callable[[BucketInfo], None] | None = None
     """Write columns of a bucket's configuration, in one transaction that every process notices.
 
     ``check`` is called inside it with the bucket as it stands there, and may raise: two settings that exclude each other are never both
-    made. Raises NoSuchBucket when the bucket is gone.
+    made. Raises NoSuchBucket when the bucket is gone, InvalidBucketState for object lock without versioning.
     """
     with transaction() as conn:
         bump(conn)
@@ -166,6 +179,16 @@ def change(bucket: BucketInfo, check: Callable[[BucketInfo], None] | None = None
         row = Bucket.select(*_COLUMNS).where(Bucket.id == bucket.id).tuples().first()
         if row is None:
             raise NoSuchBucket(BucketName=bucket.name)
+        found = _info(row)
         if check:
-            check(_info(row))
+            check(found)
+        _check_object_lock(columns.get("object_lock", found.object_lock), columns.get("versioning", found.versioning))
         Bucket.update(revision=Bucket.revision + 1, **columns).where(Bucket.id == bucket.id).execute()
+
+
+def _check_object_lock(object_lock: str | None, versioning: int) -> None:
+    """Object lock protects versions, so versioning stays enabled where it is on. Raises InvalidBucketState."""
+    if object_lock is not None and versioning != VERSIONING_ENABLED:
+        raise InvalidBucketState(
+            "Versioning must be 'Enabled' on a bucket with an Object Lock configuration, and its state cannot be changed then."
+        )

@@ -45,6 +45,27 @@ class Located(NamedTuple):
     key_version: int | None
 
 
+class Rewrapped(NamedTuple):
+    """The data key of one segment of a body, in a new envelope. ``was`` is the one it must still have, None for any."""
+
+    part_number: int
+    position: int
+    wrapped_key: bytes
+    key_version: int | None
+    was: bytes | None = None
+
+
+class SegmentKey(NamedTuple):
+    """Where one segment of a body is stored and the envelope of its data key; ``algorithm`` None for a blob that is not encrypted."""
+
+    part_number: int
+    position: int
+    blob_id: bytes
+    algorithm: str | None
+    wrapped_key: bytes | None
+    key_version: int | None
+
+
 _insert_blob = Statement(
     lambda: Blob.insert(
         {
@@ -104,6 +125,36 @@ def share_body(source: bytes, copy: bytes) -> bool:
     size = Part.select(fn.SUM(Part.size)).where(Part.body_id == copy).scalar()
     held = Segment.select(fn.COALESCE(fn.SUM(Segment.length), 0)).where(Segment.body_id == copy).scalar()
     return bool(size == held) and _count_references(copy, +1, 0)
+
+
+def segment_keys(body_id: bytes) -> list[SegmentKey]:
+    """The envelopes of a body, segment by segment. Empty when the body is gone."""
+    rows = (
+        Segment.select(
+            Segment.part_number, Segment.position, Segment.blob_id, Blob.algorithm, Segment.wrapped_key, Segment.key_version,
+        )
+        .join(Blob, JOIN.INNER, on=Blob.id == Segment.blob_id).where(Segment.body_id == body_id)
+        .order_by(Segment.part_number, Segment.position).tuples()
+    )
+    return [SegmentKey(*row) for row in rows]
+
+
+def rewrap(connection: Any, body_id: bytes, keys: Iterable[Rewrapped]) -> None:
+    """Replace the envelopes of segments of a body."""
+    mark = "?" if is_sqlite() else "%s"
+    statement = "UPDATE segment SET wrapped_key = {0}, key_version = {0} WHERE body_id = {0} AND part_number = {0} AND position = {0}"
+    only = " AND wrapped_key = {0}"
+    rows = [(key, (key.wrapped_key, key.key_version, body_id, key.part_number, key.position)) for key in keys]
+    if blind := [row for key, row in rows if key.was is None]:
+        connection.cursor().executemany(statement.format(mark), blind)
+    if checked := [(*row, key.was) for key, row in rows if key.was is not None]:
+        connection.cursor().executemany((statement + only).format(mark), checked)
+
+
+def rename_body(body_id: bytes, new_id: bytes) -> None:
+    """Give a body another id: who looks for it by the old one must read the version's row again."""
+    for model in (Part, Segment):
+        model.update(body_id=new_id).where(model.body_id == body_id).execute()
 
 
 def release_body(body_id: bytes, now_ms: int, numbers: Iterable[int] | None = None) -> None:

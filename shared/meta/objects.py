@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from peewee import JOIN
 
+from shared.bucket_errors import NoSuchBucket
 from shared.clock import now_ms
-from shared.errors import NoSuchBucket, NoSuchKey, PreconditionFailed, S3Error
+from shared.errors import AccessDenied, NoSuchKey, PreconditionFailed, S3Error
 from shared.meta import content, quotas, shares
-from shared.meta.content import Located, NewBlob
+from shared.meta.content import Located, NewBlob, Rewrapped
 from shared.meta.counters import Delta
 from shared.meta.database import connection, repeated, transaction
 from shared.meta.group import durably
@@ -24,7 +25,8 @@ from shared.meta.locks import lock_key
 from shared.meta.models import INSTALLATION, NULL_VERSION, VERSIONING_ENABLED, VERSIONING_OFF, Blob, Bucket, Object, Version
 from shared.meta.statement import P, Statement
 
-Condition = Callable[[str | None], None]    # raises unless the current ETag (None: there is no current object) will do
+# Raises unless the ETag of what is there (None: nothing) will do. A delete also says ``modified_ms`` and ``size``.
+Condition = Callable[..., None]
 
 
 class SourceGone(Exception):
@@ -34,7 +36,7 @@ class SourceGone(Exception):
 class Found(NamedTuple):
     """One version as a reader needs it. ``data``, ``codec``, ``algorithm`` and ``chunk`` are those of its whole blob, when it has one.
 
-    ``headers_json`` to ``acl_json`` are JSON as the columns hold it.
+    ``headers_json`` to ``sse_json`` are JSON as the columns hold it.
     """
 
     seq: int
@@ -55,6 +57,8 @@ class Found(NamedTuple):
     body_id: bytes | None
     tags_json: str | None
     acl_json: str | None
+    lock_json: str | None
+    sse_json: str | None
     is_marker: bool
     is_current: bool
     data: bytes | None = None
@@ -71,6 +75,11 @@ class Found(NamedTuple):
     def metadata(self) -> dict[str, str]:
         """User metadata by lower-case name."""
         return json.loads(self.metadata_json) if self.metadata_json else {}
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """What tells it from every other version of its key. ``seq`` alone comes again when a key is deleted and written anew."""
+        return self.seq, self.mtime_ms
 
     @property
     def modified_s(self) -> int:
@@ -99,7 +108,7 @@ class Found(NamedTuple):
 class NewVersion:
     """What is to be written under a key.
 
-    Its content is one of: a new blob, a shared blob, a body (its parts in place, or to be shared), or nothing. ``tags`` and ``acl`` are
+    Its content is one of: a new blob, a shared blob, a body (its parts in place, or to be shared), or nothing. ``tags`` to ``sse`` are
     JSON as the columns hold it.
     """
 
@@ -119,8 +128,11 @@ class NewVersion:
     shared_body: bytes | None = None
     wrapped_key: bytes | None = None
     key_version: int | None = None
+    rewrapped: list[Rewrapped] = field(default_factory=list)        # of the segments of ``shared_body``, for the copy
     tags: str | None = None
     acl: str | None = None
+    lock: str | None = None
+    sse: str | None = None
 
 
 class Written(NamedTuple):
@@ -190,13 +202,13 @@ def find(bucket_id: int, key: bytes, version_id: str | None = None, *, versioned
 _versioning = Statement(lambda: Bucket.select(Bucket.versioning, Bucket.tenant_id).where(Bucket.id == P("bucket_id")))
 
 
-def open_key(conn: Any, bucket_id: int, key: bytes, bucket_name: str = "") -> Key:
-    """Take a key for writing, inside a transaction. Raises NoSuchBucket when the bucket was deleted meanwhile."""
+def open_key(conn: Any, bucket_id: int, key: bytes, bucket_name: str = "", *, bypass: bool = False) -> Key:
+    """Take a key for writing, inside a transaction; ``bypass``: see Key. Raises NoSuchBucket when the bucket was deleted meanwhile."""
     lock_key(conn, bucket_id, key)
     row = _versioning(conn, bucket_id=bucket_id).fetchone()
     if row is None:
         raise NoSuchBucket(BucketName=bucket_name)
-    return Key(conn, bucket_id, key, row[0], now_ms(), row[1])
+    return Key(conn, bucket_id, key, row[0], now_ms(), row[1], bypass)
 
 
 @repeated
@@ -226,6 +238,7 @@ def put_open(key: Key, new: NewVersion, condition: Condition | None, upload_byte
             "checksum_algorithm": new.checksum_algorithm, "checksum": new.checksum, "parts_count": new.parts_count,
             "blob_id": blob.id if blob else new.shared_blob, "wrapped_key": keyed.wrapped_key,
             "key_version": keyed.key_version, "body_id": new.body_id, "tags": new.tags, "acl": new.acl,
+            "lock": new.lock, "sse": new.sse,
         },
         delta,
     )
@@ -243,16 +256,24 @@ def _take_content(key: Key, new: NewVersion) -> None:
     elif new.shared_blob:
         if not content.share_blob(key.connection, new.shared_blob):
             raise SourceGone
-    elif new.shared_body and new.body_id and not content.share_body(new.shared_body, new.body_id):
-        raise SourceGone
+    elif new.shared_body and new.body_id:
+        if not content.share_body(new.shared_body, new.body_id):
+            raise SourceGone
+        if new.rewrapped:
+            content.rewrap(key.connection, new.body_id, new.rewrapped)
 
 
 @repeated
-def delete(bucket_id: int, key: bytes, version_id: str | None, owner_id: int, condition: Condition | None = None) -> Deleted:
-    """Delete a key (or put a delete marker on it), or one version for good, in one transaction."""
+def delete(
+    bucket_id: int, key: bytes, version_id: str | None, owner_id: int, condition: Condition | None = None, *, bypass: bool = False
+) -> Deleted:
+    """Delete a key (or put a delete marker on it), or one version for good, in one transaction.
+
+    Raises AccessDenied for what object lock protects (``bypass`` passes over GOVERNANCE), NoSuchBucket, what ``condition`` raises.
+    """
 
     def work(conn: Any) -> Deleted:
-        opened = open_key(conn, bucket_id, key)
+        opened = open_key(conn, bucket_id, key, bypass=bypass)
         result, delta = delete_open(opened, version_id, owner_id, condition)
         quotas.record(conn, bucket_id, opened.tenant_id, delta)
         return result
@@ -264,19 +285,31 @@ def delete_open(key: Key, version_id: str | None, owner_id: int, condition: Cond
     """The part of ``delete`` that follows once the key is taken. What it gives back is for the caller to record."""
     current = key.current()
     if condition:
-        condition(current.etag if current else None)
+        _check_deletion(key, current, version_id, condition)
     done = _delete_version(key, current, version_id) if version_id is not None else _delete_current(key, current, owner_id)
     replaced = NULL_VERSION if key.versioning != VERSIONING_ENABLED else None       # by its delete marker
     shares.forget_version(key.connection, key.bucket_id, key.key, version_id or replaced)
     return done
 
 
+def _check_deletion(key: Key, current: Stored | None, version_id: str | None, condition: Condition) -> None:
+    """The condition is about the version that is named, else about the current one."""
+    meant = current
+    if version_id is not None and not (current and current.version_id == version_id):
+        meant = key.noncurrent(version_id)
+    if meant is None or meant.is_marker:
+        condition(None)
+    else:
+        condition(meant.etag, modified_ms=meant.mtime_ms, size=meant.size)
+
+
 class Deletion(NamedTuple):
-    """One wish of a batch: a key, or one version of it, and what must hold for it."""
+    """One wish of a batch: a key, or one version of it, what must hold for it, and whether it may pass over GOVERNANCE."""
 
     key: bytes
     version_id: str | None = None
     condition: Condition | None = None
+    bypass: bool = False
 
 
 DELETES_PER_TRANSACTION = 100   # so that other writers wait some 10 ms, not the whole batch
@@ -304,9 +337,9 @@ def _delete_some(bucket_id: int, wishes: list[Deletion], owner_id: int) -> list[
         tenant_id, gained = INSTALLATION, Delta()
         for wish in wishes:
             try:
-                key = open_key(conn, bucket_id, wish.key)
+                key = open_key(conn, bucket_id, wish.key, bypass=wish.bypass)
                 deleted, delta = delete_open(key, wish.version_id, owner_id, wish.condition)
-            except (NoSuchBucket, NoSuchKey, PreconditionFailed) as refused:     # all raised before the key was touched
+            except (AccessDenied, NoSuchBucket, NoSuchKey, PreconditionFailed) as refused:     # all raised before the key was touched
                 outcomes.append(refused)
                 continue
             outcomes.append(deleted)

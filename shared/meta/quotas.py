@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 from peewee import fn
 
-from shared.errors import AccessDenied, QuotaExceeded, TooManyBuckets
+from shared.bucket_errors import TooManyBuckets
+from shared.errors import AccessDenied, QuotaExceeded
 from shared.meta import counters
 from shared.meta.counters import Delta
 from shared.meta.database import connection

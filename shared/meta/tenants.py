@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from peewee import fn
 
+from shared.accounts import is_number
 from shared.clock import now_ms
 from shared.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded
 from shared.meta.buckets import bump
@@ -73,7 +74,9 @@ def page(after: int, limit: int, *, only: int | None = None, name: str | None = 
 
 
 def create(name: str, values: Mapping[str, Any] | None = None) -> TenantRow:
-    """Create a tenant; ``values`` are further columns. Raises AlreadyExists."""
+    """Create a tenant; ``values`` are further columns. Raises AlreadyExists, Conflict for a name that looks like an account's number."""
+    if is_number(name):
+        raise Conflict("A name of 12 digits is taken for the number of an account.", name="12 digits")
     with transaction() as conn:
         new_id = bump(conn)
         if by_name(name) is not None:

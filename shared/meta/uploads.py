@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from shared.bucket_errors import NoSuchBucket
 from shared.clock import now_ms
-from shared.errors import InvalidPartNumber, NoSuchBucket, NoSuchUpload
+from shared.errors import InvalidPartNumber, NoSuchUpload
 from shared.meta import content, locks, objects, quotas
 from shared.meta.content import Located, NewBlob
 from shared.meta.counters import Delta
@@ -18,7 +19,7 @@ from shared.meta.statement import P, Statement
 
 
 class UploadInfo(NamedTuple):
-    """A multipart upload under way. ``tags`` and ``acl`` are those the object will have, as JSON."""
+    """A multipart upload under way. ``tags`` to ``sse`` are those the object will have, as JSON."""
 
     id: bytes
     bucket_id: int
@@ -32,6 +33,8 @@ class UploadInfo(NamedTuple):
     checksum_type: str | None
     tags: str | None = None
     acl: str | None = None
+    lock: str | None = None
+    sse: str | None = None
 
 
 class PartInfo(NamedTuple):
@@ -65,7 +68,7 @@ class Finished(NamedTuple):
 
 _UPLOAD = (
     Upload.id, Upload.bucket_id, Upload.key, Upload.owner_id, Upload.initiated_ms, Upload.storage_class, Upload.headers, Upload.metadata,
-    Upload.checksum_algorithm, Upload.checksum_type, Upload.tags, Upload.acl,
+    Upload.checksum_algorithm, Upload.checksum_type, Upload.tags, Upload.acl, Upload.lock, Upload.sse,
 )
 _tenant = Statement(
     lambda: Bucket.select(Bucket.tenant_id).join(Upload, on=Upload.bucket_id == Bucket.id).where(Upload.id == P("upload_id"))
@@ -96,10 +99,10 @@ def _find(query: Any) -> UploadInfo:
 
 
 def _info(row: Any) -> UploadInfo:
-    upload_id, bucket_id, key, owner_id, initiated_ms, storage_class, headers, metadata, algorithm, kind, tags, acl = row
+    upload_id, bucket_id, key, owner_id, initiated_ms, storage_class, headers, metadata, algorithm, kind, *described = row
     return UploadInfo(
         bytes(upload_id), bucket_id, bytes(key), owner_id, initiated_ms, storage_class, json.loads(headers or "{}"),
-        json.loads(metadata or "{}"), algorithm, kind, tags, acl,
+        json.loads(metadata or "{}"), algorithm, kind, *described,
     )
 
 
@@ -164,6 +167,10 @@ def nth_part(body_id: bytes, n: int) -> PartInfo:
     return PartInfo(*row)
 
 
+def _as_it_is(lock: str | None) -> str | None:
+    return lock
+
+
 @repeated
 def complete(
     upload_id: bytes,
@@ -174,11 +181,13 @@ def complete(
     assemble: Callable[[UploadInfo, list[PartInfo]], Assembly],
     reply: Callable[[Assembly, Written], dict[str, Any]],
     condition: Condition | None = None,
+    lock: Callable[[str | None], str | None] = _as_it_is,
 ) -> Finished:
     """Turn an upload into the current version of its key, in one transaction; or repeat the reply of the same Complete before.
 
     ``parts_digest`` identifies the request: an upload that is gone is answered again only to the same part list.
-    ``assemble`` chooses and checks the parts, ``reply`` builds what is answered and kept; both are called inside the transaction.
+    ``assemble`` chooses and checks the parts, ``reply`` builds what is answered and kept, ``lock`` makes the object's lock of what the
+    upload was begun with; all are called inside the transaction.
     Raises NoSuchUpload, QuotaExceeded, and what ``assemble`` and ``condition`` raise.
     """
     with transaction() as conn:
@@ -193,7 +202,8 @@ def complete(
         assembly = assemble(upload, stored)
         _keep_parts(conn, upload_id, stored, assembly, target.now_ms)
         Upload.delete().where(Upload.id == upload_id).execute()
-        written = objects.put_open(target, _version_of(upload, assembly), condition, sum(part.size for part in stored))
+        new = _version_of(upload._replace(lock=lock(upload.lock)), assembly)
+        written = objects.put_open(target, new, condition, sum(part.size for part in stored))
         answer = reply(assembly, written)
         FinishedUpload.insert(
             id=upload_id, bucket_id=bucket_id, key=key, parts_digest=parts_digest, reply=json.dumps(answer), finished_ms=target.now_ms
@@ -206,6 +216,7 @@ def _version_of(upload: UploadInfo, assembly: Assembly) -> NewVersion:
         key=upload.key, size=assembly.size, etag=assembly.etag, owner_id=upload.owner_id, headers=upload.headers, metadata=upload.metadata,
         storage_class=upload.storage_class, checksum_algorithm=assembly.checksum_algorithm, checksum=assembly.checksum,
         parts_count=len(assembly.numbers), body_id=upload.id, tags=upload.tags, acl=upload.acl,
+        lock=upload.lock, sse=upload.sse,
     )
 
 

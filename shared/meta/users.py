@@ -74,12 +74,6 @@ def page(after: int, limit: int, *, tenant_id: int | None = None, name: str | No
     return [_row(row) for row in query.order_by(Principal.id).limit(limit).tuples()]
 
 
-def names_of(user_ids: list[int]) -> dict[int, str]:
-    """The names of users by id, of those that are there."""
-    rows: Any = Principal.select(Principal.id, Principal.name).where(Principal.id.in_(user_ids)).tuples()
-    return dict(rows)
-
-
 def create(
     name: str, tenant_id: int = INSTALLATION, *, canonical_id: str = "", display_name: str = "", email: str | None = None,
     is_active: bool = True, tags: str | None = None,

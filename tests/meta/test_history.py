@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from shared.errors import BucketNotEmpty
+from shared.bucket_errors import BucketNotEmpty
 from shared.meta import buckets, content, counters, listing, models, objects, uploads
 from shared.meta.content import NewBlob
 from shared.meta.database import connection

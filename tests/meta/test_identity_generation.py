@@ -9,6 +9,7 @@ import pytest
 from shared.auth.policy import BUILTIN, Asking, evaluate
 from shared.clock import now_ms
 from shared.identity import Generation, Identity
+from shared.meta import configurations
 from shared.meta import people as rows
 from shared.meta.buckets import bump
 from shared.meta.identity_models import TENANT_DELETING, TENANT_SUSPENDED, Policy, Tenant
@@ -136,3 +137,16 @@ def test_how_policies_name_somebody(identity):
     info = rows.principal(person.id)
     assert info is not None and info.shown_name == "Carl C." and info._replace(display_name="").shown_name == "carl"
     assert identity.current().who(info) == (person.canonical_id, "arn:aws:iam::acme:user/carl", "carl", "acme")
+
+
+def test_of_long_configurations_only_some_are_kept(identity, new_bucket, monkeypatch):
+    monkeypatch.setattr("shared.identity.MOST_CONFIGURED", 3000)
+    first, *others = (new_bucket(f"bucket-{number}") for number in range(4))
+    for bucket in (first, *others):
+        configurations.put(bucket, "cors", {"CORSRules": ["x" * 1000]})
+    known = identity.current()
+    found = known.configuration(first, "cors")
+    assert known.configuration(first, "cors") is found
+    for bucket in others:
+        assert known.configuration(bucket, "cors") == found
+    assert known.configuration(first, "cors") is not found

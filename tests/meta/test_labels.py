@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
-from shared.errors import NoSuchBucket, NoSuchKey
+from shared.bucket_errors import NoSuchBucket
+from shared.errors import AccessDenied, NoSuchKey
 from shared.meta import buckets, grantees, labels, objects, people
 from shared.meta.models import VERSIONING_ENABLED, VERSIONING_SUSPENDED, Principal
 from shared.meta.objects import NewVersion
+from shared.permissions import check_judged
 
 
 def put(bucket, **more):
@@ -54,6 +59,37 @@ def test_a_version_that_moved_into_history_is_found_there(new_bucket):
     labels.replace(bucket.id, b"k", seen, tags='{"late":"1"}')
     assert found(bucket, first).tags_json == '{"late":"1"}'
     assert found(bucket).tags_json is None
+
+
+def test_another_object_of_that_name_takes_no_labels_that_were_meant_for_the_one_before(bucket):
+    """Deleted and written again it has the same version id, and the same place among the versions of its key."""
+    put(bucket)
+    seen = found(bucket)
+    objects.delete(bucket.id, b"k", None, 1)
+    time.sleep(0.002)
+    put(bucket)
+    again = found(bucket)
+    assert (again.seq, again.version_id) == (seen.seq, seen.version_id) and again.stamp != seen.stamp
+    with pytest.raises(NoSuchKey):
+        labels.replace(bucket.id, b"k", seen, tags='{"meant":"before"}')
+    with pytest.raises(NoSuchKey):
+        labels.relock(bucket.id, b"k", seen, lambda was, _: was._replace(hold="ON"))
+    assert found(bucket) == again
+
+
+def test_who_was_judged_by_the_one_before_is_judged_again(bucket):
+    def refuse(ctx):
+        raise AccessDenied
+
+    put(bucket)
+    seen = found(bucket)
+    ctx = SimpleNamespace(judged={(bucket.id, b"k"): seen.stamp}, function=SimpleNamespace(allow=refuse))
+    check_judged(ctx, bucket.id, b"k", seen)
+    objects.delete(bucket.id, b"k", None, 1)
+    time.sleep(0.002)
+    put(bucket)
+    with pytest.raises(AccessDenied):
+        check_judged(ctx, bucket.id, b"k", found(bucket))
 
 
 def test_a_version_that_is_gone_takes_no_labels(new_bucket):

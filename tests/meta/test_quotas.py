@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from shared import recount
-from shared.errors import AccessDenied, NoSuchUpload, PreconditionFailed, QuotaExceeded, S3Error, TooManyBuckets
+from shared.bucket_errors import TooManyBuckets
+from shared.errors import AccessDenied, NoSuchUpload, PreconditionFailed, QuotaExceeded, S3Error
 from shared.meta import buckets, counters, group, models, objects, quotas, tenants, uploads, users
 from shared.meta import database as metadata
 from shared.meta.content import NewBlob
@@ -197,7 +198,7 @@ def test_a_batch_of_deletes_gives_back_what_it_deleted(tenant):
     for key in (b"a", b"b", b"c"):
         write(bucket, key)
 
-    def refuse(_etag):
+    def refuse(_etag, **_more):
         raise PreconditionFailed
 
     wanted = [objects.Deletion(b"c"), objects.Deletion(b"b", condition=refuse), objects.Deletion(b"a"), objects.Deletion(b"z")]

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from shared.errors import BucketNotEmpty, NoSuchBucket, NoSuchUpload, PreconditionFailed
+from shared.bucket_errors import BucketNotEmpty, NoSuchBucket
+from shared.errors import NoSuchUpload, PreconditionFailed
 from shared.meta import buckets, content, counters, listing, locks, models, objects, uploads
 from shared.meta import database as metadata
 from shared.meta.content import NewBlob

@@ -63,7 +63,9 @@ def check():
     for name, version_id in (("a", None), ("b", None), ("a", "old")):
         found = objects.find(bucket.id, name.encode(), version_id, with_data=True)
         assert (bytes(found.data), found.tags_json, found.acl_json, found.metadata) == (b"1234", None, None, {"by": "ann"})
-    assert uploads.find(UPLOAD, bucket.id, b"up").tags is None
+        assert (found.lock_json, found.sse_json) == (None, None)
+    upload = uploads.find(UPLOAD, bucket.id, b"up")
+    assert (upload.tags, upload.lock, upload.sse) == (None, None, None)
     while search.catch_up(1):
         pass
     assert [one.key for one in search.candidates(bucket.id, ["ann"], [], 0, 10)] == [b"a", b"b"]
@@ -80,11 +82,14 @@ def check():
 
 
 def test_what_there_was_is_there_and_as_before(old):
-    assert len(metadata.migrate()) == 2
+    assert len(metadata.migrate()) == 3
     check()
 
 
-@pytest.mark.parametrize("last", ['CREATE INDEX "bucket_owner_id_name"', 'INSERT INTO "search_change"'])
+@pytest.mark.parametrize("last", [
+    'CREATE INDEX "bucket_owner_id_name"', 'INSERT INTO "search_change"', 'CREATE TABLE IF NOT EXISTS "encryption_key_version"',
+    'ALTER TABLE "version" ADD COLUMN "lock"', 'ALTER TABLE "upload" ADD COLUMN "sse"',
+])
 def test_a_migration_that_is_cut_off_begins_anew(old, monkeypatch, last):
     real = models.db.obj.execute_sql
 

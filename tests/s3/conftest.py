@@ -25,3 +25,11 @@ def acl_bucket(s3: BaseClient) -> str:
     s3.delete_public_access_block(Bucket=name)
     return name
 
+
+
+@pytest.fixture
+def locked(s3: BaseClient) -> str:
+    """A bucket with object lock and no default retention."""
+    name = f"b-{os.urandom(8).hex()}"
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    return name

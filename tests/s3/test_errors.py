@@ -21,7 +21,7 @@ REFUSALS = {
     "uri": ("GET", "/{bucket}/%ff", [], b"", {}),
     "xml": ("POST", "/{bucket}?delete", [("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], b"", {}),
     "digest": ("PUT", "/{bucket}/k", [("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], b"x", {}),
-    "header": ("PUT", "/{bucket}/k", [("x-amz-server-side-encryption", "AES256")], b"x", {}),
+    "header": ("PUT", "/{bucket}/k", [("x-amz-mfa", "123456 1")], b"x", {}),
     "big digest": ("PUT", "/{bucket}/k", [("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], b"x" * 200_000, {}),
     "clock": ("GET", "/{bucket}", [], b"", {"at_s": 1e9}),
     "argument": ("GET", "/{bucket}?max-keys=x", [], b"", {}),

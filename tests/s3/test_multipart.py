@@ -55,6 +55,9 @@ def test_a_single_small_part_is_enough_even_an_empty_one(s3, bucket):
     for body in (b"x", b""):
         upload(s3, bucket, "k", body)
         assert read(s3, bucket, "k") == body
+    for ask in (s3.get_object, s3.head_object):
+        part = ask(Bucket=bucket, Key="k", PartNumber=1)
+        assert (part["ContentLength"], part["PartsCount"], "ContentRange" in part) == (0, 1, False)
 
 
 def test_part_numbers_may_have_gaps_and_come_in_any_order(s3, bucket):

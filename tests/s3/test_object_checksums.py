@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 
 import pytest
+import requests
 
+from shared.auth.presign import Signer, presigned
 from tests.s3.asking import DIGESTS, checksum, read
 from tests.s3.raw import SIGNED_CHUNKS, SIGNED_CHUNKS_TRAILER, UNSIGNED_CHUNKS_TRAILER, Raw
 
@@ -150,3 +153,14 @@ def test_boto3_sends_and_verifies_them(s3, bucket, algorithm):
     got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
     assert got["Body"].read() == LARGE and got[f"Checksum{algorithm}"] == put[f"Checksum{algorithm}"]
     assert read(s3, bucket, "k", Range="bytes=5-9") == LARGE[5:10]
+
+
+def test_a_checksum_in_a_presigned_url_counts_for_nothing_and_one_in_a_header_does(server, s3, bucket):
+    """What the SDK for JavaScript signs is the checksum of no bytes."""
+    signer = Signer(server.access_key, server.secret_key, "us-east-1")
+    query = {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-sdk-checksum-algorithm": "CRC32"}
+    link = presigned(signer, "PUT", server.url, f"/{bucket}/k", query, now_s=time.time(), expires_s=60)
+    assert requests.put(link, data=b"some bytes", timeout=10).status_code == 200
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"some bytes"
+    plain = s3.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "k", "ChecksumCRC32": "AAAAAA=="})
+    assert requests.put(plain, data=b"other bytes", headers={"x-amz-checksum-crc32": "AAAAAA=="}, timeout=10).status_code == 400

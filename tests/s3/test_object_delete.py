@@ -195,3 +195,31 @@ def test_one_bad_version_does_not_stop_the_others(s3, bucket):
         read(s3, bucket, "good")
     with refused("KeyTooLongError", "MalformedXML", status=400):
         s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": long_key}]})
+
+
+CONDITIONS = [("ETag", etag(b"12"), etag(b"1")), ("Size", 2, 3), ("LastModifiedTime", None, "2015-01-01T00:00:00Z")]
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), CONDITIONS)
+def test_an_entry_of_a_batch_may_have_conditions(s3, bucket, name, right, wrong):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"12")
+    right = right if right is not None else s3.head_object(Bucket=bucket, Key="k")["LastModified"]
+    reply = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", name: wrong}]})
+    assert reply["Errors"][0]["Code"] == "PreconditionFailed" and "Deleted" not in reply
+    assert read(s3, bucket, "k") == b"12"
+    assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", name: right}]})
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), [
+    ("IfMatch", etag(b"12"), etag(b"1")), ("IfMatchSize", 2, 3), ("IfMatchLastModifiedTime", None, "2015-01-01T00:00:00Z"),
+])
+def test_a_delete_may_have_conditions_on_the_version_it_names(s3, versioned, name, right, wrong):
+    version = s3.put_object(Bucket=versioned, Key="k", Body=b"12")["VersionId"]
+    right = right if right is not None else s3.head_object(Bucket=versioned, Key="k")["LastModified"]
+    s3.put_object(Bucket=versioned, Key="k", Body=b"another")
+    with refused("PreconditionFailed", status=412):
+        s3.delete_object(Bucket=versioned, Key="k", VersionId=version, **{name: wrong})
+    assert read(s3, versioned, "k", VersionId=version) == b"12"
+    s3.delete_object(Bucket=versioned, Key="k", VersionId=version, **{name: right})
+    assert [one["Size"] for one in s3.list_object_versions(Bucket=versioned)["Versions"]] == [7]

@@ -37,7 +37,7 @@ def names(built: bool) -> list[str]:
     return sorted(name for name in MODEL if (name in BUILT) == built)
 
 
-BUILT_SUB_RESOURCES = {"acl", "tagging", "policy", "publicAccessBlock"}     # some methods of theirs succeed
+BUILT_SUB_RESOURCES = {name for built in BUILT if built in MODEL for name in MODEL[built].literals}     # some methods of theirs succeed
 
 FOUNDATION = """
     ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutObject GetObject HeadObject DeleteObject DeleteObjects CopyObject
@@ -71,7 +71,7 @@ def test_nobody_without_a_signature_may_do_anything(raw: Raw, bucket, name):
         assert (answer.status, answer.code) == (403, "AccessDenied"), answer
 
 
-@pytest.mark.parametrize("name", sorted(BUILT - {"ListBuckets", "CreateBucket"}))
+@pytest.mark.parametrize("name", sorted((BUILT & MODEL.keys()) - {"ListBuckets", "CreateBucket"}))
 def test_a_missing_bucket_is_404_for_every_operation(raw: Raw, name):
     target, headers = target_of(MODEL[name], "no-such-bucket-anywhere")
     answer = raw(MODEL[name].method, target, headers)
@@ -104,7 +104,7 @@ def test_a_sub_resource_never_falls_through_to_the_object(raw: Raw, s3, bucket, 
     s3.put_object(Bucket=bucket, Key="k", Body=b"precious")
     for path in (f"/{bucket}/k", f"/{bucket}"):
         answer = raw(method, f"{path}?{query}", body=b"<x/>" if method in ("PUT", "POST") else b"")
-        assert answer.status in (405, 501, 400, 403) or query in BUILT_SUB_RESOURCES, (path, answer)
+        assert answer.status in (405, 501, 400, 403) or query.partition("&")[0] in BUILT_SUB_RESOURCES, (path, answer)
     assert raw("GET", f"/{bucket}/k").body == b"precious"
 
 
@@ -121,9 +121,6 @@ HEADERS = [
     ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
     ("x-amz-server-side-encryption-context", "e30="),
     ("x-amz-server-side-encryption-bucket-key-enabled", "true"),
-    ("x-amz-object-lock-mode", "GOVERNANCE"),
-    ("x-amz-object-lock-retain-until-date", "2033-01-01T00:00:00Z"),
-    ("x-amz-object-lock-legal-hold", "ON"),
     ("x-amz-storage-class", "GLACIER"),
     ("x-amz-storage-class", "nonsense"),
     ("x-amz-write-offset-bytes", "5"),
@@ -170,7 +167,7 @@ def test_a_header_that_asks_for_nothing_is_accepted(raw: Raw, bucket, name, valu
 
 
 def test_creating_a_bucket_with_an_unbuilt_feature_is_refused(raw: Raw):
-    answer = raw("PUT", "/bucket-that-is-never-made", [("x-amz-bucket-object-lock-enabled", "true")])
+    answer = raw("PUT", "/bucket-that-is-never-made", [("x-amz-bucket-namespace", "account-regional")])
     assert answer.status in (400, 501), answer
     assert raw("HEAD", "/bucket-that-is-never-made").status == 404
 
