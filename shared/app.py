@@ -16,6 +16,7 @@ from shared.auth.keys import new_access_key, new_secret
 from shared.auth.proxies import TrustedProxies
 from shared.auth.sealing import KeyUnusable, MasterKey, SealBroken
 from shared.blobs.disk import DiskEngine
+from shared.encryption.ring import Ring
 from shared.host import manifest
 from shared.host.console import add_console_routes
 from shared.host.flask_host import FunctionHost
@@ -37,6 +38,8 @@ def prepare(settings: Settings) -> tuple[str, str] | None:
     Raises WrongInstallation, KeyUnusable, NewerDatabase.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key_file = settings.data_dir / "master.key"
+    is_made_now = not settings.master_key and not key_file.exists()
     master_key = open_master_key(settings)
     database.connect(settings.database_url, settings.data_dir)
     record = settings.data_dir / "installation"
@@ -47,7 +50,7 @@ def prepare(settings: Settings) -> tuple[str, str] | None:
         root = people.create_root()
         key = people.key_of(root.id)
         if key is not None:
-            _check_master_key(master_key, key)
+            _check_master_key(master_key, key, key_file if is_made_now else None)
         made = None
         if settings.root_access_key:
             _keep_given(master_key, root, key, settings.root_access_key, settings.root_secret_key)
@@ -85,14 +88,21 @@ def _record_installation(path: Path, root: people.PrincipalInfo) -> None:
         Path(file.name).rename(path)
 
 
-def _check_master_key(master_key: MasterKey, key: people.KeyInfo) -> None:
-    """Refuse to start with a key that does not open what is stored: every signed request would fail. Raises KeyUnusable."""
+def _check_master_key(master_key: MasterKey, key: people.KeyInfo, made_now: Path | None) -> None:
+    """Refuse to start with a key that does not open what is stored: every signed request would fail. Raises KeyUnusable.
+
+    One that was made just now, because there was none, goes away again: the lost one is to be put back in its place.
+    """
     try:
         master_key.open(key.sealed_secret, key.id.encode())
     except SealBroken:
+        if made_now is not None:
+            made_now.unlink(missing_ok=True)
         raise KeyUnusable(
-            "The master key does not open the stored secrets. Put the right master.key back; or give them all up, and make new root "
-            "credentials with `maxiofs root reset`, while MAXIOFS_ROOT_ACCESS_KEY is not set."
+            ("The master key is missing: without it the stored secrets do not open. " if made_now is not None else
+             "The master key does not open the stored secrets. ")
+            + "Put the right master.key back, or have `maxiofs key restore` do it from a recovery bundle. Or give up all secrets and all "
+            "encrypted objects, and make new root credentials with `maxiofs root reset`, while MAXIOFS_ROOT_ACCESS_KEY is not set."
         ) from None
 
 
@@ -143,7 +153,7 @@ def assemble(settings: Settings) -> Services:
     counts.usage = lambda: [metrics.Usage(*row) for row in usage.by_bucket()]
     counts.disk = settings.data_dir
     return Services(
-        settings=settings, engine=engine, store=Store(engine), identity=Identity(master_key),
+        settings=settings, engine=engine, store=Store(engine, Ring(master_key)), identity=Identity(master_key),
         proxies=TrustedProxies(settings.trusted_proxies), metrics=counts, log=AccessLog(settings.log_format),
         master_key=master_key,
     )

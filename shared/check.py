@@ -5,22 +5,21 @@ Works in pages beside a running server. What came and went while it looked is lo
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-from shared import recount
-from shared.blobs.engine import BlobCorrupt, BlobEngine, BlobMissing
+from shared import recount, verifying
+from shared.blobs.engine import BlobMissing
+from shared.blobs.transforms import stored_bytes
 from shared.clock import now_ms
 from shared.errors import S3Error
 from shared.findings import EXAMPLES, Report
-from shared.meta import objects, uploads
+from shared.meta import objects
 from shared.meta.counters import Delta
 from shared.meta.database import session
 from shared.meta.models import VERSIONING_OFF
-from shared.protocol import checksums
-from shared.recount import BodyRow, VersionRow
+from shared.recount import BlobRow, BodyRow, VersionRow
 from shared.store import Store
 
 FILES = 500             # looked at together
@@ -38,7 +37,8 @@ def check(app: Any, repair: bool, progress: Progress, deep: bool = False) -> Rep
     with session():
         recount.open_scratch()
         try:
-            return _Check(app.services.engine, app.services.settings.sweep_delay_s, repair, progress).run(deep)
+            store = getattr(app.services, "store", None) or Store(app.services.engine)
+            return _Check(store, app.services.settings.sweep_delay_s, repair, progress).run(deep)
         finally:
             recount.close_scratch()
 
@@ -46,8 +46,8 @@ def check(app: Any, repair: bool, progress: Progress, deep: bool = False) -> Rep
 class _Check:
     """One check under way."""
 
-    def __init__(self, engine: BlobEngine, sweep_delay_s: int, repair: bool, progress: Progress) -> None:
-        self._engine = engine
+    def __init__(self, store: Store, sweep_delay_s: int, repair: bool, progress: Progress) -> None:
+        self._store, self._engine = store, store.engine
         self._repair = repair
         self._progress = progress
         self._overdue_ms = now_ms() - 2000 * sweep_delay_s - OVERDUE_MS
@@ -162,7 +162,7 @@ class _Check:
                 blob_id = bytes(row.id)
                 if row.refs != row.held or (row.refs <= 0) != (row.freed_ms is not None):
                     suspects.append(blob_id)
-                if row.refs > 0 and (fault := self._fault_of(blob_id, row.size, row.is_plain, row.inline)):
+                if row.refs > 0 and (fault := self._fault_of(blob_id, row)):
                     self._report.add(fault, blob_id.hex())
                     lost.append(blob_id)
                 elif row.refs <= 0 and row.held == 0 and row.freed_ms is not None:
@@ -175,21 +175,20 @@ class _Check:
         for bucket_id, key, version_id in recount.losers(EXAMPLES):
             self._report.add("affected", self._name(bucket_id, key, version_id))
 
-    def _fault_of(self, blob_id: bytes, size: int, is_plain: bool, inline: int | None) -> str | None:
-        """What is wrong with the bytes of a blob that is referred to."""
-        if inline is not None:
-            return "blob_size" if inline != size else None
+    def _fault_of(self, blob_id: bytes, row: BlobRow) -> str | None:
+        """What is wrong with the bytes of a blob that is referred to. How much a packed one takes, nobody knows beforehand."""
+        wanted = stored_bytes(row.size) if row.is_encrypted else row.size
+        if row.inline is not None:
+            return "blob_size" if row.inline != wanted and not row.is_packed else None
         fault = None
         try:
-            if is_plain and self._engine.size(blob_id) != size:
+            if self._engine.size(blob_id) != wanted and not row.is_packed:
                 fault = "blob_size"
-            elif not is_plain:
-                self._engine.size(blob_id)
         except BlobMissing:
             fault = "blob_file_missing"
         if fault is not None:       # unless it was deleted since its row was read
-            row = recount.query("SELECT refs FROM blob WHERE id = ?", blob_id).fetchone()
-            fault = fault if row and row[0] > 0 else None
+            refs = recount.query("SELECT refs FROM blob WHERE id = ?", blob_id).fetchone()
+            fault = fault if refs and refs[0] > 0 else None
         return fault
 
     def _correct_references(self) -> None:
@@ -238,51 +237,28 @@ class _Check:
     # ---- bytes --------------------------------------------------------------------------------------------------------------------
 
     def _read_everything(self) -> None:
-        store = Store(self._engine)
         for pages in (recount.objects(), recount.versions()):
             for row in (row for page in pages for row in page):
-                if not row.is_marker and row.size and not self._is_intact(store, row):
-                    self._report.add("altered", self._name(row.bucket_id, bytes(row.key), row.version_id))
+                if not row.is_marker and row.size and (fault := self._fault_of_bytes(row)):
+                    self._report.add(fault, self._name(row.bucket_id, bytes(row.key), row.version_id))
                 self._report.bytes_read += row.size
                 self._advance(1, f"{self._report.bytes_read >> 20} MiB read")
 
-    def _is_intact(self, store: Store, row: VersionRow) -> bool:
-        """Whether the bytes are those of the checksums. True too when the version was deleted while we read."""
+    def _fault_of_bytes(self, row: VersionRow) -> str | None:
+        """What is wrong with the bytes of a version; None also when it was deleted, or got other bytes, while we read."""
+        found = objects.find(row.bucket_id, bytes(row.key), row.version_id, with_data=True)
+        if found is None:
+            return None
         try:
-            found = objects.find(row.bucket_id, bytes(row.key), row.version_id, with_data=True)
-            if found is None or all(_holds(store, found, claim) for claim in _claims(found)):
-                return True
-        except (BlobMissing, BlobCorrupt, objects.SourceGone, OSError, S3Error):
-            pass
-        return objects.find(row.bucket_id, bytes(row.key), row.version_id) is None
+            fault = verifying.fault(self._store, found)
+        except (objects.SourceGone, OSError, S3Error):
+            fault = "altered"
+        if fault is None:
+            return None
+        again = objects.find(row.bucket_id, bytes(row.key), row.version_id)
+        return fault if again is not None and (again.blob_id, again.body_id) == (found.blob_id, found.body_id) else None
 
 
 def _is_whole(row: BodyRow) -> bool:
     """Whether the parts of a completed body follow each other without a gap."""
     return row.placed == row.parts and row.first == 0 and row.end == row.size
-
-
-class _Claim(NamedTuple):
-    """Bytes whose checksum is known, in base64."""
-
-    first: int
-    length: int
-    algorithm: str
-    checksum: str
-
-
-def _claims(found: objects.Found) -> list[_Claim]:
-    """What can be verified: the whole, or else each part that has a checksum."""
-    if found.checksum_algorithm and found.checksum and "-" not in found.checksum:
-        return [_Claim(0, found.size, found.checksum_algorithm, found.checksum)]
-    if found.body_id is not None:
-        return [
-            _Claim(part.start or 0, part.size, part.checksum_algorithm, part.checksum)
-            for part in uploads.parts(found.body_id) if part.checksum_algorithm and part.checksum
-        ]
-    return [_Claim(0, found.size, "MD5", b64encode(bytes.fromhex(found.etag)).decode())] if "-" not in found.etag else []
-
-
-def _holds(store: Store, found: objects.Found, claim: _Claim) -> bool:
-    algorithm = checksums.find(claim.algorithm).name
-    return not claim.length or store.checksum(found, claim.first, claim.first + claim.length - 1, algorithm) == claim.checksum

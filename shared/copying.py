@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from shared import new_object
+from shared.bucket_errors import NoSuchBucket
 from shared.context import Context
-from shared.errors import InvalidRequest, NoSuchBucket, NoSuchKey, NoSuchVersion
+from shared.encryption import request as encryption
+from shared.errors import InvalidRequest, NoSuchKey, NoSuchVersion
 from shared.meta import objects
 from shared.meta.buckets import BucketInfo
 from shared.meta.objects import Found
 from shared.permissions import check_judged, require_owner
 from shared.protocol.conditions import check_copy_source
 from shared.protocol.copy_source import CopySource, parse_copy_source
+from shared.protocol.sse import OF_SOURCE, CustomerKey, customer_key
+from shared.requester_pays import require_a_payer
 
 MAX_COPY_BYTES = 5 << 30    # of one CopyObject, as AWS; larger objects are copied in parts
 
@@ -47,13 +51,14 @@ class Source(NamedTuple):
     wanted: CopySource
     bucket: BucketInfo
     find: Callable[[], Found]
+    customer: CustomerKey | None = None     # the key of the source, when it came with one
 
 
 def source_of(ctx: Context) -> Source:
     """Find the source the request names.
 
-    Raises InvalidArgument, NoSuchBucket, AccessDenied (another expected owner); its ``find`` raises NoSuchKey, NoSuchVersion,
-    InvalidRequest (a delete marker by its id), PreconditionFailed.
+    Raises InvalidArgument, NoSuchBucket, AccessDenied (another expected owner; nobody who pays); its ``find`` raises NoSuchKey,
+    NoSuchVersion, InvalidRequest (a delete marker by its id; not the customer's key it needs), PreconditionFailed.
     """
     wanted = parse_copy_source(ctx.headers["x-amz-copy-source"])
     assert ctx.known is not None
@@ -61,7 +66,8 @@ def source_of(ctx: Context) -> Source:
     if bucket is None:
         raise NoSuchBucket(BucketName=wanted.bucket)
     if (expected := ctx.headers.get("x-amz-source-expected-bucket-owner")) is not None:
-        require_owner(ctx, bucket.owner_id, expected)
+        require_owner(ctx, bucket, expected)
+    require_a_payer(ctx, bucket)
 
     def find() -> Found:
         found = objects.find(bucket.id, wanted.key, wanted.version_id, versioned=bucket.versioned, with_data=True)
@@ -71,8 +77,9 @@ def source_of(ctx: Context) -> Source:
             raise NoSuchKey(Key=wanted.key.decode())
         if found.is_marker:
             raise InvalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.")
-        check_judged(ctx, bucket.id, wanted.key, found.seq)
+        check_judged(ctx, bucket.id, wanted.key, found)
+        encryption.of_source(ctx, found)
         check_copy_source(ctx.headers, found.etag, found.mtime_ms)
         return found
 
-    return Source(wanted, bucket, find)
+    return Source(wanted, bucket, find, customer_key(ctx.headers, OF_SOURCE))

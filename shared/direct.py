@@ -47,6 +47,8 @@ def call(services: Services, functions: dict[str, Function], function: Function,
 
     ``body`` is read to its end, for functions that take bytes. Raises UnfitArguments, and what the function raises.
     """
+    if function.name not in _service().operation_names:
+        raise UnfitArguments(f"{function.id} is for browsers, which call it by its line")
     given, body = _with_body(function, dict(arguments), body)
     _check(function, given)
     request, document = _request_of(function, given, body)

@@ -15,6 +15,7 @@ KINDS = {
     "segment_range": (LOST, "segments that reach beyond their blob"),
     "affected": (LOST, "versions that need one of these blobs"),
     "altered": (LOST, "versions whose bytes do not have their checksum"),
+    "key_missing": (LOST, "versions whose encryption key is not in the key ring, or does not open"),
     "size": (WRONG, "versions whose size is not that of their bytes"),
     "parts": (WRONG, "bodies whose parts do not add up"),
     "owners": (WRONG, "bodies that belong to nothing, or to several things"),
@@ -31,6 +32,8 @@ KINDS = {
     "overdue": (WRONG, "files without a row that no sweeper came for"),
     "orphans": (WAITING, "files without a row, to be swept"),
     "freed": (WAITING, "blobs without references, to be swept"),
+    "key_off": (WAITING, "versions that were not read, since their encryption key is switched off"),
+    "customers": (WAITING, "versions that were not read, since only the customer has their key"),
     "uploads": (WAITING, "uploads to buckets that are gone, to be aborted"),
 }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
+from shared import accounts
 from shared.auth import acl, scopes
 from shared.auth.acl import Acl
 from shared.auth.model import Credential
@@ -14,7 +15,7 @@ from shared.auth.policy import BUILTIN, Bundle, Document, PolicyError, Who, is_p
 from shared.auth.sealing import MasterKey
 from shared.clock import now_ms
 from shared.last_used import LastUsed
-from shared.meta import buckets, people, tenants
+from shared.meta import buckets, configurations, people, tenants
 from shared.meta.buckets import BucketInfo
 from shared.meta.identity_models import TENANT_ACTIVE
 from shared.meta.models import INSTALLATION
@@ -22,6 +23,7 @@ from shared.meta.people import AttachedPolicy, KeyInfo, PrincipalInfo
 from shared.meta.tenants import TenantRow
 
 MOST_BUCKETS = 100_000      # kept in a process; reached only by scans over many buckets
+MOST_CONFIGURED = 16 << 20  # characters of their configurations, of which one bucket may have millions
 
 log = logging.getLogger("maxiofs.identity")
 
@@ -36,10 +38,13 @@ class Generation:
         self._credentials: dict[str, Credential] = {}
         self._principals: dict[int, PrincipalInfo] = {}
         self._tenants: dict[int, TenantRow] = {}
+        self._numbers: dict[int, str] = {}
         self._whos: dict[int, Who] = {}
         self._documents: dict[int, Bundle] = {}
         self._boundaries: dict[str, tuple[Bundle, ...]] = {}
         self._acls: dict[str, Acl] = {}
+        self._configurations: dict[int, dict[str, dict[str, Any]]] = {}
+        self._configured = 0        # characters
 
     def bucket(self, name: str) -> BucketInfo | None:
         """Find a bucket by name."""
@@ -47,6 +52,24 @@ class Generation:
         if found is None and (found := buckets.find(name)) is not None and len(self._buckets) < MOST_BUCKETS:
             self._buckets[name] = found
         return found
+
+    def learn(self, found: Iterable[BucketInfo]) -> None:
+        """Keep buckets that somebody has just read: they need not be looked for one by one."""
+        for bucket in found:
+            if len(self._buckets) >= MOST_BUCKETS:
+                return
+            self._buckets.setdefault(bucket.name, bucket)
+
+    def configuration(self, bucket: BucketInfo, kind: str) -> dict[str, Any] | None:
+        """A configuration of a bucket that there is one of. The first question about a bucket in a generation asks for all of them."""
+        found = self._configurations.get(bucket.id)
+        if found is None:
+            found, size = configurations.single(bucket.id)
+            if len(self._configurations) >= MOST_BUCKETS or self._configured + size > MOST_CONFIGURED:
+                self._configurations, self._configured = {}, 0
+            self._configurations[bucket.id] = found
+            self._configured += size
+        return found.get(kind)
 
     def principal(self, principal_id: int) -> PrincipalInfo | None:
         """Find a principal by id."""
@@ -68,8 +91,24 @@ class Generation:
         if found is None:
             tenant = self.tenant(principal.tenant_id) if principal.tenant_id != INSTALLATION else None
             account = tenant.name if tenant else ""
-            arn = f"arn:aws:iam::{account}:user/{principal.name}"
-            found = self._whos[principal.id] = Who(principal.canonical_id, arn, principal.name, account)
+            arn, number = f"arn:aws:iam::{account}:user/{principal.name}", self.account_number(principal.tenant_id)
+            found = self._whos[principal.id] = Who(principal.canonical_id, arn, principal.name, account, number)
+        return found
+
+    def account_number(self, tenant_id: int) -> str:
+        """The 12 digits that mean a tenant: its name, if that is 12 digits, else those of its id; "" when another tenant is named so.
+
+        Policies that name a tenant of before there were numbers must not come to mean another one.
+        """
+        found = self._numbers.get(tenant_id)
+        if found is None:
+            tenant = self.tenant(tenant_id) if tenant_id != INSTALLATION else None
+            if tenant is not None and accounts.is_number(tenant.name):
+                found = tenant.name
+            else:
+                number = accounts.number_of(tenant_id)
+                found = number if tenants.by_name(number) is None else ""
+            self._numbers[tenant_id] = found
         return found
 
     # ---- access keys ----------------------------------------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ from shared.auth.model import Payload, Seed
 from shared.auth.streaming import ChunkVerifier
 from shared.blobs.engine import Staged
 from shared.context import Context
+from shared.encryption import request as encryption
 from shared.errors import (
     EntityTooLarge,
     IncompleteBody,
     InvalidArgument,
+    InvalidRequest,
     MaxMessageLengthExceeded,
     MissingContentLength,
     SignatureDoesNotMatch,
@@ -60,9 +62,9 @@ def admit(ctx: Context, payload: Payload) -> Admitted:
         if size is not None:
             _require_size(ctx, size)
         BodyDigests(ctx.headers, sha256_hex=payload.sha256)     # for what it raises about a bad digest header
-        sink = _sink(ctx, size)
+        sink = sink_for(ctx, size)
     else:
-        limit = DOCUMENT_BYTES if ctx.operation.takes_body else STRAY_BYTES
+        limit = _longest_document(ctx) if ctx.operation.takes_body else STRAY_BYTES
         if (size or 0) > limit:
             raise MaxMessageLengthExceeded()
         sink = MemorySink(limit)
@@ -73,22 +75,36 @@ def admit(ctx: Context, payload: Payload) -> Admitted:
     )
 
 
+def _longest_document(ctx: Context) -> int:
+    return ctx.function.document_bytes if ctx.function else DOCUMENT_BYTES
+
+
 def _require_size(ctx: Context, size: int) -> None:
-    """Refuse a body beyond the setting system.max_upload_size_mb. Raises EntityTooLarge."""
-    most = min(MAX_BODY_BYTES, dynamic.get("system.max_upload_size_mb", ctx.known.value if ctx.known else None) << 20)
+    """Refuse a body beyond ``most_bytes``. Raises EntityTooLarge."""
+    most = most_bytes(ctx)
     if size > most:
         raise EntityTooLarge(ProposedSize=size, MaxSizeAllowed=most)
 
 
-def _sink(ctx: Context, size: int | None) -> Sink:
+def most_bytes(ctx: Context) -> int:
+    """How long one upload may be, by the setting system.max_upload_size_mb."""
+    most: int = dynamic.get("system.max_upload_size_mb", ctx.known.value if ctx.known else None) << 20
+    return min(MAX_BODY_BYTES, most)
+
+
+def sink_for(ctx: Context, size: int | None) -> Sink:
+    """Where ``size`` bytes go, None for any number; encrypted on their way when they are to be.
+
+    Raises QuotaExceeded, StorageFull, and what the request says wrongly about encryption.
+    """
     if size is None:    # plain chunked transfer: staged, and counted as it comes
         ctx.services.engine.admit(0)
-        return ctx.services.engine.stage()
+        return ctx.services.store.stage(None, encryption.of_body(ctx))
     if size <= ctx.services.settings.inline_bytes:
         return MemorySink(ctx.services.settings.inline_bytes, EntityTooLarge)
     require_room(ctx, size)
     ctx.services.engine.admit(size)
-    return ctx.services.engine.stage(size)
+    return ctx.services.store.stage(size, encryption.of_body(ctx))
 
 
 def _announced_size(ctx: Context, payload: Payload) -> int | None:
@@ -164,3 +180,26 @@ def document(ctx: Context) -> bytes:
     else:
         verify_small(headers, body.data, auth.payload.sha256)
     return body.data
+
+
+def refuse_undecoded(ctx: Context) -> None:
+    """Refuse an aws-chunked body that the host did not take for one: it looks at the x-amz-content-sha256 header only.
+
+    Raises InvalidRequest.
+    """
+    if ctx.auth is not None and ctx.auth.payload.kind == "streaming":
+        raise InvalidRequest("An aws-chunked body must be announced by the x-amz-content-sha256 header.")
+
+
+def require_digest(ctx: Context) -> None:
+    """Some operations take no body that nothing vouches for. Raises InvalidRequest."""
+    body = ctx.body
+    if "content-md5" in ctx.headers or any(name.startswith("x-amz-checksum-") for name in ctx.headers) or (body and body.trailers):
+        return
+    raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+
+
+def require_length(ctx: Context) -> None:
+    """An upload without any stated length is not an empty object. Raises MissingContentLength."""
+    if ctx.request.content_length is None and not ctx.request.chunked:
+        raise MissingContentLength()

@@ -36,8 +36,9 @@ new_upload_id = new_blob_id     # time ordered as well: uploads of one key are l
 
 def upload_of(ctx: Context) -> UploadInfo:
     """The upload a request names; its bucket and key must be the request's. Raises NoSuchUpload."""
-    text = ctx.params.get("UploadId", "")
-    return uploads.find(parse_upload_id(text), ctx.bucket.id, ctx.key)
+    if ctx.upload is None:
+        ctx.upload = uploads.find(parse_upload_id(ctx.query.get("uploadId", "")), ctx.bucket.id, ctx.key)
+    return ctx.upload
 
 
 def parse_upload_id(text: str) -> bytes:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 
+from shared.accounts import is_number
 from shared.auth.engine import ANYONE, ENFORCED, Decision, decide
 from shared.condition_keys import Asked, Named, Seen
 from shared.context import Context
 from shared.errors import AccessDenied, NoSuchKey, S3Error, SlowDown
+from shared.meta import objects
+from shared.meta.buckets import BucketInfo
 from shared.meta.models import INSTALLATION
+from shared.meta.objects import Found
+from shared.meta.people import PrincipalInfo
 from shared.protocol.copy_source import parse_copy_source
 from shared.registry import Function
 
 Rule = Callable[[Context], Iterable[tuple[str, str]]]
+SHOWING = ("s3:ListBucket", "s3:GetBucketLocation")     # who may do one of these to a bucket is shown it
+READING = frozenset({"GetObject", "HeadObject"})
+STRANGER = PrincipalInfo(-1, "", "", False, INSTALLATION)
 COPYING = frozenset({"CopyObject", "UploadPartCopy"})      # x-amz-copy-source says something about these; elsewhere it is a stray header
 
 
@@ -31,6 +40,13 @@ def by_version(action: str, on_version: str) -> Rule:
 def all_of(*rules: Rule) -> Rule:
     """Ask for everything that each of the rules asks for."""
     return lambda ctx: (pair for rule in rules for pair in rule(ctx))
+
+
+def signed(ctx: Context) -> Iterable[tuple[str, str]]:
+    """Ask for nothing but a signature. Raises AccessDenied."""
+    if ctx.caller is None:
+        raise AccessDenied()
+    return ()
 
 
 def each_key(ctx: Context) -> Iterable[tuple[str, str]]:
@@ -88,7 +104,9 @@ class RequestAccess:
             source = parse_copy_source(ctx.headers.get("x-amz-copy-source", ""))
             if (source.bucket, source.key) == (name, key):
                 return source.version_id
-        return ctx.query.get("versionId") if (name, key) == (ctx.target.bucket, ctx.target.key) else self._version_id
+        if (name, key) != (ctx.target.bucket, ctx.target.key):
+            return self._version_id
+        return ctx.query.get("versionId") if ctx.operation is not None and ctx.operation.takes("versionId") else None
 
 
 class SeenAccess(RequestAccess):
@@ -103,6 +121,23 @@ class SeenAccess(RequestAccess):
     def about(self, resource: str) -> Asked:
         """The bucket, listed by the key as prefix."""
         return Seen(self._ctx, self._named(resource).bucket, self._key)
+
+
+class OwnAccess(RequestAccess):
+    """The same, by what the caller has: as if no bucket said anything."""
+
+    __slots__ = ()
+
+    def about(self, resource: str) -> Asked:
+        """Nothing that has a policy or an ACL."""
+        return Asked(self._ctx, Named(None))
+
+
+def _of_a_stranger(ctx: Context) -> RequestAccess:
+    """The same, if somebody had sent the request to whom nobody has given anything."""
+    other = copy(ctx)
+    other.caller, other.auth = STRANGER, None
+    return RequestAccess(other)
 
 
 def _copies(ctx: Context) -> bool:
@@ -138,26 +173,45 @@ def require(ctx: Context, *wanted: tuple[str, str]) -> None:
 def refusal(ctx: Context, decision: Decision) -> S3Error:
     """What the client is told; the log is told why."""
     ctx.reason = decision.reason
-    return NoSuchKey(Key=decision.missing.partition("/")[2]) if decision.missing else AccessDenied()
+    if decision.missing:
+        return NoSuchKey(Key=decision.missing.partition("/")[2])
+    if decision.implicit and _is_known_to_be_missing(ctx):
+        return NoSuchKey(Key=ctx.key.decode())
+    return AccessDenied()
 
 
-def check_judged(ctx: Context, bucket_id: int, key: bytes, seq: int) -> None:
+def _is_known_to_be_missing(ctx: Context) -> bool:
+    """Whether a read that nothing allows is of a key that is not there, as the caller could see in a listing.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html (404 for who has s3:ListBucket, 403 for others)
+    """
+    if ctx.function is None or ctx.function.name not in READING or ctx.bucket_found is None or "versionId" in ctx.query:
+        return False
+    if not decide(SeenAccess(ctx, ctx.key), [("s3:ListBucket", ctx.bucket.name)]).allowed:
+        return False
+    found = objects.find(ctx.bucket.id, ctx.key)
+    return found is None or found.is_marker
+
+
+def check_judged(ctx: Context, bucket_id: int, key: bytes, found: Found) -> None:
     """Decide again when permissions depended on the tags or the ACL of a version, and by now the key has another one.
 
     Raises AccessDenied, NoSuchKey; SlowDown when it changes faster than it can be decided about.
     """
-    if ctx.judged.get((bucket_id, key), seq) == seq:
+    if ctx.judged.get((bucket_id, key), found.stamp) == found.stamp:
         return
     assert ctx.function is not None
     require(ctx, *wanted(ctx, ctx.function))
-    if ctx.judged.get((bucket_id, key), seq) != seq:
+    if ctx.judged.get((bucket_id, key), found.stamp) != found.stamp:
         raise SlowDown("The object changes too fast. Please try again.")
 
 
-def require_owner(ctx: Context, owner_id: int, expected: str) -> None:
-    """Raise AccessDenied unless the owner's canonical id is the expected one."""
+def require_owner(ctx: Context, bucket: BucketInfo, expected: str) -> None:
+    """Raise AccessDenied unless ``expected`` is the number of the bucket's account, or the canonical id of its owner."""
     assert ctx.known is not None
-    owner = ctx.known.principal(owner_id)
+    if is_number(expected) and ctx.known.account_number(bucket.tenant_id) == expected:
+        return
+    owner = ctx.known.principal(bucket.owner_id)
     if owner is None or owner.canonical_id != expected:
         raise AccessDenied()
 
@@ -178,13 +232,18 @@ def hidden(ctx: Context, error: S3Error) -> S3Error:
     return AccessDenied()
 
 
-def reach(ctx: Context) -> tuple[int | None, int | None]:
-    """Whose buckets the caller sees: (owner, tenant), None for any.
+def is_shown(ctx: Context, bucket: BucketInfo) -> bool:
+    """Whether a list of buckets shows this one to the caller: their own, and those that they may list or locate.
 
-    One's own; who may look into every bucket, as administrators may, those of their tenant, or all when they belong to none.
+    What a bucket gives to everybody does not count: nobody wants all public buckets in their list.
     """
-    caller = ctx.caller
-    assert caller is not None
-    if not judge(ctx, [("s3:ListBucket", "*")]).allowed:
-        return caller.id, None
-    return None, None if caller.tenant_id == INSTALLATION else caller.tenant_id
+    assert ctx.caller is not None
+    return bucket.owner_id == ctx.caller.id or any(_is_meant(ctx, bucket, (action, bucket.name)) for action in SHOWING)
+
+
+def _is_meant(ctx: Context, bucket: BucketInfo, pair: tuple[str, str]) -> bool:
+    if not decide(RequestAccess(ctx), [pair]).allowed:
+        return False
+    if bucket.policy is None and bucket.acl is None:
+        return True
+    return decide(OwnAccess(ctx), [pair]).allowed or not decide(_of_a_stranger(ctx), [pair]).allowed

@@ -6,49 +6,44 @@ called when the body is whole. Requests without a body, or with a small plain on
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 
-from shared import dynamic, health, intake
+from shared import browser, cross_origin, dynamic, forms, health, intake, requester_pays
 from shared.access_log import request_id
 from shared.audit import operations
+from shared.auth.model import Authenticated, Payload
 from shared.auth.sigv4 import authenticate as check_signature
-from shared.blobs.engine import BlobCorrupt, BlobMissing
+from shared.bucket_errors import NoSuchBucket
 from shared.context import Context
 from shared.errors import (
     AccessDenied,
     InternalError,
     InvalidAccessKeyId,
-    InvalidRequest,
     MethodNotAllowed,
-    MissingContentLength,
-    NoSuchBucket,
     NoSuchKey,
     NoSuchVersion,
     NotImplementedS3,
     S3Error,
-    ServiceUnavailable,
 )
 from shared.host.contract import Admission, Body, Lane, Refusal, TakesLonger
 from shared.meta import database
 from shared.permissions import hidden, judge, refusal, require_owner, wanted
-from shared.protocol import query_api
-from shared.protocol.error_xml import render_xml
+from shared.protocol import control, query_api
+from shared.protocol.form import FormReader
 from shared.protocol.model import load_model
 from shared.protocol.target import Target, parse_target
 from shared.protocol.unbuilt import refuse_unbuilt
+from shared.refusals import HOST_ID, as_s3_error, in_maintenance, rendered
 from shared.registry import Function
 from shared.request import Reply, Request
 from shared.services import Services
 
-HOST_ID = "bWF4aW9mcw=="       # x-amz-id-2: AWS support's second request id; constant, since one id finds a log line here
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+QUESTIONS = frozenset({"GetCallerIdentity"})    # operations that read, by whatever method
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
-MAINTENANCE_RETRY_S = 60        # what Retry-After says to writers while nothing may change
 NO_TARGET = Target(None, None, "", "", {})
 
-log = logging.getLogger("maxiofs.pipeline")
 Step = Callable[[Context], None]
 
 
@@ -59,8 +54,9 @@ class Pipeline:
         self.services = services
         self.functions = {function.name: function for function in functions.values() if function.kind == "s3"}
         self.before_body: tuple[Step, ...] = (
-            self.parse_the_target, self.resolve_the_operation, self.look_up, self.authenticate, self.require_the_bucket,
-            self.check_expected_owner, self.authorise, self.refuse_writes_in_maintenance, self.refuse_what_is_not_built,
+            self.parse_the_target, self.resolve_the_operation, self.look_up, self.note_the_origin, self.authenticate,
+            self.require_the_bucket, self.check_expected_owner, self.authorise, self.require_a_payer, self.refuse_writes_in_maintenance,
+            self.refuse_what_is_not_built,
         )
         self._model = load_model()
         self._database_is_local = database.is_sqlite()
@@ -79,6 +75,8 @@ class Pipeline:
         even one row takes longer.
         """
         method = request.method
+        if method == "OPTIONS":
+            return "fast"
         if method in ("GET", "HEAD"):
             return "now" if self._database_is_local and _seems_to_name_a_key(request.target) else "fast"
         return "slow" if any(method == its and (not header or header in request.lower) for its, header in self._slow) else "write"
@@ -91,19 +89,36 @@ class Pipeline:
         try:
             self._run(self.before_body, ctx)
             assert ctx.auth is not None
+            if forms.is_form(ctx):
+                return forms.admit(ctx, lambda sink: self._admit_file(ctx, sink))
             return intake.admit(ctx, ctx.auth.payload)
         except Exception as error:      # whatever it was, the client gets an answer
             return Refusal(self._answered(ctx, None, error, started))
 
+    def _admit_file(self, ctx: Context, sink: forms.FormSink) -> Admission | Refusal:
+        """Everything between the fields of a form and its file."""
+        started = time.perf_counter()
+        request_id.set(ctx.request.id)
+        try:
+            database.connection()       # the thread that admitted the fields was another one
+            self._judge_form(ctx, sink.reader)
+            forms.place(ctx, sink)
+            return intake.Admitted(sink, context=ctx)
+        except Exception as error:      # the same
+            return Refusal(self._answered(ctx, None, error, started))
+
+    def _judge_form(self, ctx: Context, reader: FormReader) -> None:
+        """The steps that depend on fields; identities and buckets may have changed since the form began."""
+        self.look_up(ctx)
+        forms.understand(ctx, reader)
+        self._run((self.require_the_bucket, self.authorise, self.require_a_payer, self.refuse_what_is_not_built), ctx)
+
     def respond(self, request: Request, admission: Admission | None, body: Body) -> Reply:
         """Everything, or everything after the body when the host asked before it."""
-        if health.is_probe(request):
-            if not request.may_wait:
-                raise TakesLonger
-            return health.answer(request, self.services.engine)
+        if (reply := self._at_the_door(request)) is not None:
+            return reply
         started = time.perf_counter()
         error: Exception | None = None
-        reply = None
         if isinstance(admission, intake.Admitted) and admission.context is not None:
             ctx = admission.context
             request_id.set(request.id)
@@ -112,13 +127,16 @@ class Pipeline:
             ctx = self._context(request)
         ctx.body = body
         try:
-            if ctx.auth is None:
-                self._run(self.before_body, ctx)
-                _refuse_undecoded(ctx)
-            if body.error is not None:
-                raise body.error
-            database.connection()       # the thread that admitted it was another one
-            reply = self._call(ctx)
+            if request.method == "OPTIONS":
+                reply = self._preflight(ctx)
+            else:
+                if ctx.auth is None:
+                    self._run(self.before_body, ctx)
+                    intake.refuse_undecoded(ctx)
+                if body.error is not None:
+                    raise body.error
+                database.connection()       # the thread that admitted it was another one
+                reply = self._call(ctx)
         except TakesLonger:
             self.services.metrics.put_off()
             raise
@@ -128,6 +146,14 @@ class Pipeline:
             if body.sink is not None:
                 body.sink.discard()
         return self._answered(ctx, reply, error, started)
+
+    def _at_the_door(self, request: Request) -> Reply | None:
+        """Answer who does not come for S3: probes and browsers."""
+        if health.is_probe(request):
+            if not request.may_wait:
+                raise TakesLonger
+            return health.answer(request, self.services.engine)
+        return browser.visit(request, self.services)
 
     def refuse(self, request: Request | None, error: S3Error) -> Reply:
         """Answer what never became a request, through the same renderer and log."""
@@ -140,8 +166,9 @@ class Pipeline:
     def parse_the_target(self, ctx: Context) -> None:
         """Find bucket, key and query in the raw target; never in a decoded one."""
         request, settings = ctx.request, self.services.settings
-        ctx.target = parse_target(request.target, self.services.proxies.host(request), settings.domain)
-        ctx.query = ctx.target.query
+        target = parse_target(request.target, self.services.proxies.host(request), settings.domain, settings.website_domain)
+        ctx.target = control.target_of(query_api.target_of(target, request.method, ctx.body.data if ctx.body else b""), request.lower)
+        ctx.query = ctx.target.query if not ctx.target.action else {"Action": ctx.target.action}
         ctx.headers = request.lower
 
     def resolve_the_operation(self, ctx: Context) -> None:
@@ -149,7 +176,7 @@ class Pipeline:
         request, target = ctx.request, ctx.target
         if request.method not in METHODS:
             raise MethodNotAllowed(Method=request.method, ResourceType="SERVICE" if target.bucket is None else "BUCKET")
-        operation = self._model.resolve(request.method, target.level, target.query, ctx.headers)
+        operation = self._model.resolve(request.method, target.level, ctx.query, ctx.headers)
         ctx.operation = operation
         ctx.function = self.functions.get(operation.name) if operation else None
         if not request.may_wait and ctx.function is not None and ctx.function.lane != "now":
@@ -159,15 +186,21 @@ class Pipeline:
         """Ask once whether identities and buckets are still as this process knows them."""
         ctx.known = self.services.identity.current()
 
+    def note_the_origin(self, ctx: Context) -> None:
+        """Tell browsers what pages of other origins may do with the bucket, whatever comes of the request."""
+        cross_origin.note(ctx)
+
     def authenticate(self, ctx: Context) -> None:
         """Find out who asks. Raises what shared.auth.sigv4.authenticate does."""
         settings = self.services.settings
         assert ctx.known is not None
+        if ctx.target.site:
+            return self._visit(ctx)
         try:
             ctx.auth = check_signature(
                 ctx.request, ctx.target, credential=ctx.known.credential, now_s=ctx.now_ms / 1000, region=settings.region,
                 proxies=self.services.proxies, domains=settings.domain, allow_sigv2_query=settings.presigned_v2,
-                body=ctx.body.data if ctx.body else None,
+                allow_sigv2_header=settings.header_v2, body=ctx.body.data if ctx.body else None,
             )
         except InvalidAccessKeyId as error:
             ctx.reason = ctx.known.refusal(error.fields["AWSAccessKeyId"])
@@ -180,6 +213,13 @@ class Pipeline:
             self.resolve_the_operation(ctx)     # a copy source in the query makes another operation of it
         if ctx.function is None:
             self._refuse_unclaimed(ctx)
+
+    @staticmethod
+    def _visit(ctx: Context) -> None:
+        """On a website everybody is nobody, whatever they sign. Raises MethodNotAllowed: it can only be looked at."""
+        ctx.auth = Authenticated("anonymous", Payload())
+        if ctx.function is None:
+            raise MethodNotAllowed(Method=ctx.request.method, ResourceType="OBJECT")
 
     def _refuse_unclaimed(self, ctx: Context) -> None:
         """Name what is not built. Only to those who signed: nobody else learns what this server has."""
@@ -204,7 +244,7 @@ class Pipeline:
         """Refuse when the client expected the bucket to be somebody else's. Raises AccessDenied."""
         expected = ctx.headers.get("x-amz-expected-bucket-owner")
         if expected is not None and ctx.bucket_found is not None:
-            require_owner(ctx, ctx.bucket_found.owner_id, expected)
+            require_owner(ctx, ctx.bucket_found, expected)
 
     def authorise(self, ctx: Context) -> None:
         """Ask the permission engine. Raises AccessDenied; NoSuchKey to those who may know that an object is missing.
@@ -216,28 +256,45 @@ class Pipeline:
         if not decision.allowed and not ctx.judge_again:
             raise refusal(ctx, decision)
 
+    def require_a_payer(self, ctx: Context) -> None:
+        """Where the requester pays, serve nobody of another account who does not say that they do. Raises AccessDenied.
+
+        Who sends a form is known when its fields are here: it is asked then.
+        """
+        if ctx.bucket_found is not None and (ctx.form is not None or not forms.is_form(ctx)):
+            requester_pays.require_a_payer(ctx, ctx.bucket_found)
+
     def refuse_writes_in_maintenance(self, ctx: Context) -> None:
         """Let nothing change while the setting system.maintenance_mode is on. Raises ServiceUnavailable."""
-        assert ctx.known is not None
-        if ctx.request.method not in READING and dynamic.get("system.maintenance_mode", ctx.known.value):
+        assert ctx.known is not None and ctx.function is not None
+        if ctx.request.method in READING or ctx.function.name in QUESTIONS:
+            return
+        if dynamic.get("system.maintenance_mode", ctx.known.value):
             raise in_maintenance()
 
     def refuse_what_is_not_built(self, ctx: Context) -> None:
         """Refuse headers that ask for features to come."""
         refuse_unbuilt(ctx.headers)
 
+    def _preflight(self, ctx: Context) -> Reply:
+        """Answer OPTIONS, which asks about another request and is never signed."""
+        self._run((self.parse_the_target, self.look_up), ctx)
+        return cross_origin.preflight(ctx)
+
     # ---- after the body ---------------------------------------------------------------------------------------------------------
 
     def _call(self, ctx: Context) -> Reply:
+        if forms.is_form(ctx):
+            forms.take_in(ctx, self._judge_form)
         operation, function = ctx.operation, ctx.function
         assert operation is not None and function is not None
         if operation.takes_bytes:
             body = b""
-            _require_length(ctx)
+            intake.require_length(ctx)
         else:
             body = intake.document(ctx)
             if operation.checksum_required:
-                _require_digest(ctx)
+                intake.require_digest(ctx)
         path = {"Bucket": ctx.target.bucket, "Key": ctx.target.key}
         ctx.params = operation.read(path, ctx.query, ctx.headers, body)
         if ctx.judge_again:
@@ -265,10 +322,10 @@ class Pipeline:
     def _answered(self, ctx: Context, reply: Reply | None, error: Exception | None, started: float) -> Reply:
         code = None
         if reply is None:
-            refusal = as_s3_error(error or InternalError())
-            code = refusal.code
-            reply = Reply(*_rendered(ctx, refusal))
-        reply.headers += [("x-amz-request-id", ctx.request.id), ("x-amz-id-2", HOST_ID), *ctx.notes]
+            told = as_s3_error(error or InternalError())
+            code = told.code
+            reply = Reply(*rendered(ctx, told))
+        reply.headers += [("x-amz-request-id", ctx.request.id), ("x-amz-id-2", HOST_ID), *ctx.notes, *ctx.origin_notes]
         self._record(ctx, reply, code, time.perf_counter() - started)
         return reply
 
@@ -287,53 +344,5 @@ class Pipeline:
         operations.record_request(ctx, reply.status, code, address=client, bytes_in=bytes_in, bytes_out=bytes_out)
 
 
-def in_maintenance() -> ServiceUnavailable:
-    """The refusal of a write while nothing may change."""
-    error = ServiceUnavailable("The server is in maintenance: it can be read, but not written. Please try again later.")
-    error.headers["Retry-After"] = str(MAINTENANCE_RETRY_S)
-    return error
-
-
-def _rendered(ctx: Context, error: S3Error) -> tuple[int, list[tuple[str, str]], bytes]:
-    if query_api.is_query_api(ctx.request.method, ctx.target):
-        return query_api.render(error, ctx.request.id)
-    resource, head = ctx.request.target.partition("?")[0], ctx.request.method == "HEAD"
-    return render_xml(error, resource=resource, request_id=ctx.request.id, host_id=HOST_ID, head=head)
-
-
 def _seems_to_name_a_key(target: str) -> bool:
     return target.partition("?")[0][1:].partition("/")[2] != ""
-
-
-def as_s3_error(error: Exception) -> S3Error:
-    """What the client is told about any exception; what it is not told goes to the log under the request id."""
-    if isinstance(error, S3Error):
-        return error
-    if isinstance(error, database.DRIVER_ERRORS):
-        log.warning("the metadata database failed: %s", error)
-        return database.unavailable(error)
-    if isinstance(error, (BlobMissing, BlobCorrupt)):
-        log.error("stored bytes are missing or damaged: %s", error)
-        return InternalError()
-    log.error("unexpected error", exc_info=error)
-    return ServiceUnavailable() if isinstance(error, OSError) else InternalError()
-
-
-def _refuse_undecoded(ctx: Context) -> None:
-    """Refuse an aws-chunked body that the host did not take for one: it looks at the x-amz-content-sha256 header only."""
-    if ctx.auth is not None and ctx.auth.payload.kind == "streaming":
-        raise InvalidRequest("An aws-chunked body must be announced by the x-amz-content-sha256 header.")
-
-
-def _require_digest(ctx: Context) -> None:
-    """Some operations take no body that nothing vouches for. Raises InvalidRequest."""
-    body = ctx.body
-    if "content-md5" in ctx.headers or any(name.startswith("x-amz-checksum-") for name in ctx.headers) or (body and body.trailers):
-        return
-    raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
-
-
-def _require_length(ctx: Context) -> None:
-    """An upload without any stated length is not an empty object. Raises MissingContentLength."""
-    if ctx.request.content_length is None and not ctx.request.chunked:
-        raise MissingContentLength()

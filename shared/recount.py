@@ -52,7 +52,7 @@ _BODIES = """
     GROUP BY p.body_id, u.id, h.n ORDER BY p.body_id
 """
 _BLOBS = """
-    SELECT b.id, b.size, b.refs, b.freed_ms, b.codec IS NULL AND b.algorithm IS NULL, LENGTH(b.data), COALESCE(h.n, 0)
+    SELECT b.id, b.size, b.refs, b.freed_ms, b.codec IS NOT NULL, b.algorithm IS NOT NULL, LENGTH(b.data), COALESCE(h.n, 0)
     FROM blob b LEFT JOIN check_held h ON h.id = b.id WHERE b.id > ? ORDER BY b.id LIMIT ?
 """
 _REFERENCES = " UNION ALL ".join(
@@ -154,7 +154,8 @@ class BlobRow(NamedTuple):
     size: int
     refs: int
     freed_ms: int | None
-    is_plain: bool
+    is_packed: bool
+    is_encrypted: bool
     inline: int | None
     held: int
 

@@ -47,6 +47,7 @@ class Function:
     gives: Any = None                           # … of its reply; any type pydantic knows
     status: int = 200                           # of its reply
     event: str = ""                             # under which the audit log has it
+    document_bytes: int = DOCUMENT_BYTES        # how long the XML of an S3 operation may be
     inside: bool = False                        # it asks about what it finds itself; the reply is held back when it did not
 
     @property
@@ -62,15 +63,20 @@ class AlreadyDeclared(Exception):
 _functions: dict[str, Function] = {}
 
 
-def s3(name: str, *, allow: str | tuple[str, ...] | Permissions, lane: Lane | None = None) -> Callable[[F], F]:
-    """Declare the S3 operation ``name`` of the service model.
+def s3(
+    name: str, *, allow: str | tuple[str, ...] | Permissions, lane: Lane | None = None, document_bytes: int = DOCUMENT_BYTES,
+) -> Callable[[F], F]:
+    """Declare the S3 operation ``name``, of the service model or of those added to it (shared/protocol/wire.py).
 
-    Raises KeyError when the model has no such operation, AlreadyDeclared, TypeError without ``allow``.
+    Longer XML than ``document_bytes`` is refused before it is read.
+    Raises KeyError when there is no such operation, AlreadyDeclared, TypeError without ``allow``.
     """
-    operation = load_model().operations[name]
+    model = load_model()
+    operation = model.operations.get(name) or model.added[name]
 
     def declare(call: F) -> F:
-        _add(Function(name, "s3", call, (allow,) if isinstance(allow, str) else allow, operation, lane=lane))
+        _add(Function(name, "s3", call, (allow,) if isinstance(allow, str) else allow, operation, lane=lane,
+                      document_bytes=document_bytes))
         return call
 
     return declare
@@ -104,6 +110,11 @@ def _add(function: Function) -> None:
     if function.id in _functions:
         raise AlreadyDeclared(f"{function.id} is declared twice: {_functions[function.id].call.__module__}, {function.call.__module__}")
     _functions[function.id] = function
+
+
+def find(function_id: str) -> Function:
+    """A declared function, for another one that does the same in the end. Raises KeyError when its module was not imported."""
+    return _functions[function_id]
 
 
 def load(patterns: Iterable[str] = ("*",)) -> dict[str, Function]:

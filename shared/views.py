@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 
+from shared import expiration, locking
 from shared.context import Context
+from shared.encryption import request as encryption
 from shared.errors import InvalidRequest, MethodNotAllowed, NoSuchKey, NoSuchVersion, SlowDown
 from shared.meta import labels, objects
 from shared.meta.objects import Found
+from shared.meta.retention import Lock
 from shared.permissions import by_version, check_judged, judge
 from shared.protocol.checksums import type_of
 from shared.protocol.metadata import PREFIX
@@ -54,7 +57,7 @@ def find_version(ctx: Context, version_id: str | None = None, *, with_data: bool
         ctx.notes.append(("Last-Modified", http_date(found.modified_s)))
         ctx.notes.append(("Allow", "DELETE"))
         raise MethodNotAllowed(Method=ctx.request.method, ResourceType="DeleteMarker")
-    check_judged(ctx, bucket.id, ctx.key, found.seq)
+    check_judged(ctx, bucket.id, ctx.key, found)
     return found
 
 
@@ -67,6 +70,16 @@ def relabelled(ctx: Context, columns: Callable[[Found], dict[str, str | None]]) 
         found = find_version(ctx, ctx.query.get("versionId"))
         with suppress(NoSuchKey):       # it is no longer there: look again what is
             labels.replace(ctx.bucket.id, ctx.key, found, **columns(found))
+            return found
+    raise SlowDown("The object changes too fast. Please try again.")
+
+
+def relocked(ctx: Context, change: Callable[[Lock, int], Lock]) -> Found:
+    """Replace the lock of the version that the request names, as labels.relock does, and return it; raises as ``relabelled``."""
+    for _ in range(LABEL_ATTEMPTS):
+        found = find_version(ctx, ctx.query.get("versionId"))
+        with suppress(NoSuchKey):
+            labels.relock(ctx.bucket.id, ctx.key, found, change)
             return found
     raise SlowDown("The object changes too fast. Please try again.")
 
@@ -100,8 +113,14 @@ def object_headers(ctx: Context, found: Found, *, whole: bool = True) -> Headers
         headers.append(("x-amz-version-id", found.version_id))
     if found.tags_json and may_read_tags(ctx):
         headers.append(("x-amz-tagging-count", str(len(json.loads(found.tags_json)))))
+    if found.lock_json:
+        headers += locking.reply_headers(ctx, found)
+    if found.sse_json:
+        headers += encryption.headers(ctx, found.sse_json)
     if found.storage_class:
         headers.append(("x-amz-storage-class", found.storage_class))
+    if found.is_current and (due := expiration.of_object(ctx, mtime_ms=found.mtime_ms, size=found.size, tags_json=found.tags_json)):
+        headers.append(("x-amz-expiration", due))
     if whole and wants_checksum(ctx):
         headers += checksum_headers(found.checksum_algorithm, found.checksum)
     return headers

@@ -9,7 +9,7 @@ from peewee import fn
 from shared.errors import Conflict
 from shared.meta import counters
 from shared.meta.models import Bucket, Upload
-from workflows.emptying import next_piece
+from workflows.emptying import next_piece, refuse_locked
 from workflows.registry import Next, Run, workflow
 
 COUNTED = ("uploads", "versions", "buckets")
@@ -20,9 +20,10 @@ MOST_TRIES = 10         # to delete the emptied bucket before a writer who does 
 def delete_bucket(run: Run) -> Next | None:
     """Delete a bucket for good: its unfinished uploads, its versions and delete markers, then itself.
 
-    Takes {"bucket": id}, and "tenant" for who asks how far it is. Each step looks what is left and removes a page of it, in the
-    transaction that stores the cursor; so the cursor only counts. The bucket is in use until it is gone: what is written meanwhile goes
-    too. Raises Conflict when it was found written to again MOST_TRIES times after it had been emptied.
+    Takes {"bucket": id}, and "tenant" for who asks how far it is. First it looks for locked versions. Then each step looks what is left
+    and removes a page of it, in the transaction that stores the cursor; so from then on the cursor only counts. The bucket is in use until
+    it is gone: what is written meanwhile goes too. Raises Conflict when object lock protects one of its versions, and when it was found
+    written to again MOST_TRIES times after it had been emptied.
     """
     bucket_id = run.input.get("bucket")
     if isinstance(bucket_id, bool) or not isinstance(bucket_id, int):
@@ -30,7 +31,11 @@ def delete_bucket(run: Run) -> Next | None:
     row: Any = Bucket.select(Bucket.name).where(Bucket.id == bucket_id).tuples().first()
     if row is None:
         return None
-    name, cursor = bytes(row[0]).decode(), run.cursor or dict.fromkeys(COUNTED, 0) | {"total": _size(bucket_id)}
+    name: str = bytes(row[0]).decode()
+    cursor: dict[str, Any] = run.cursor or dict.fromkeys(COUNTED, 0) | {"total": _size(bucket_id)}
+    if (run.cursor is None or cursor.get("looked")) and (looked := refuse_locked(bucket_id, cursor.get("looked"))):
+        return Next(cursor | {"looked": looked}, 0, cursor["total"], f"{name}: looking for versions that object lock protects")
+    cursor = cursor | {"looked": None}
     if cursor["buckets"] >= MOST_TRIES:
         raise Conflict(f"The bucket {name} was written to again each time it had been emptied.")
     piece = next_piece(bucket_id, name)

@@ -16,7 +16,7 @@ from shared.meta.database import transaction
 from shared.meta.identity_models import TENANT_DELETING
 from shared.meta.locks import lock_bucket
 from shared.meta.models import INSTALLATION, Bucket, Principal, Upload
-from workflows.emptying import Piece, next_piece
+from workflows.emptying import Piece, next_piece, refuse_locked
 from workflows.registry import Next, Run, workflow
 
 PAGE_USERS = 20
@@ -27,9 +27,10 @@ COUNTED = ("uploads", "versions", "buckets", "users")
 def delete_tenant(run: Run) -> Next | None:
     """Delete a tenant for good: first what its buckets hold, then buckets, users with their keys, groups, roles, policies, and itself.
 
-    Takes {"tenant": id}. The first step marks the tenant as being deleted: from then on nobody of it signs in, and nothing new is stored
-    in its buckets. Each further step looks what is left and removes a page of it, in the transaction that stores the cursor; so the
-    cursor only counts. Raises Conflict when the tenant's status is no longer that.
+    Takes {"tenant": id}. First it looks for locked versions. The step that has seen all there are marks the tenant as being deleted: from
+    then on nobody of it signs in, and nothing new is stored in its buckets. Each further step looks what is left and removes a page of it,
+    in the transaction that stores the cursor; so the cursor only counts. Raises Conflict when object lock protects a version in one of its
+    buckets, and when the tenant's status is no longer that.
     """
     tenant_id = run.input.get("tenant")
     if isinstance(tenant_id, bool) or not isinstance(tenant_id, int) or tenant_id == INSTALLATION:
@@ -37,12 +38,24 @@ def delete_tenant(run: Run) -> Next | None:
     tenant = tenants.find(tenant_id)
     if tenant is None:
         return None
-    if run.cursor is None:
-        cursor = dict.fromkeys(COUNTED, 0) | {"total": _size(tenant_id)}
-        return Next(cursor, 0, cursor["total"], f"tenant {tenant.name} is being deleted", partial(_mark, tenant_id))
+    if run.cursor is None or run.cursor.get("looked"):
+        cursor: dict[str, Any] = run.cursor or dict.fromkeys(COUNTED, 0) | {"total": _size(tenant_id)}
+        if looked := _refuse_locked(tenant_id, *cursor.get("looked") or (0, None)):
+            return Next(cursor | {"looked": looked}, 0, cursor["total"], "looking for versions that object lock protects")
+        return Next(cursor | {"looked": None}, 0, cursor["total"], f"tenant {tenant.name} is being deleted", partial(_mark, tenant_id))
     if tenant.status != TENANT_DELETING:
         raise Conflict(f"The tenant {tenant.name} is no longer to be deleted.")
     return _next_of_bucket(run, tenant_id) or _next_users(run, tenant_id) or _next(run, "users", 0, partial(_remove, tenant_id))
+
+
+def _refuse_locked(tenant_id: int, bucket_id: int, looked: Any) -> list[Any] | None:
+    """Look at the locks in one bucket, from ``bucket_id`` on, or some of them; returns where to go on, None when there is no other one."""
+    lockable = (Bucket.tenant_id == tenant_id) & Bucket.object_lock.is_null(False) & (Bucket.id >= bucket_id)
+    row: Any = Bucket.select(Bucket.id).where(lockable).order_by(Bucket.id).limit(1).tuples().first()
+    if row is None:
+        return None
+    further = refuse_locked(row[0], looked if row[0] == bucket_id else None)
+    return [row[0], further] if further else [row[0] + 1, None]
 
 
 def _size(tenant_id: int) -> int:

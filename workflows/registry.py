@@ -13,7 +13,7 @@ from shared.meta.runs import LONGEST_DELAY_S
 from shared.settings import Settings
 
 MODULES = (     # a test holds the list against the files
-    "sweep", "expire_uploads", "prune_runs", "audit_retention", "index_search", "delete_tenant", "delete_bucket",
+    "sweep", "expire_uploads", "prune_runs", "audit_retention", "index_search", "delete_tenant", "delete_bucket", "rewrap_keys",
 )
 MOST_LEASE_S = LONGEST_DELAY_S
 

@@ -11,9 +11,10 @@ from shared.admin.bucket_models import BucketView
 from shared.admin.context import AdminContext
 from shared.admin.errors import InvalidFields, NotFound
 from shared.admin.model import Page, cursor_of, position_of
+from shared.bucket_errors import BucketAlreadyExists, BucketAlreadyOwnedByYou, NoSuchBucket
 from shared.clock import now_ms
 from shared.context import Context
-from shared.errors import BucketAlreadyExists, BucketAlreadyOwnedByYou, InvalidBucketName, NoSuchBucket
+from shared.errors import InvalidBucketName
 from shared.meta import buckets, catalog, runs, users
 from shared.meta.buckets import BucketInfo
 from shared.meta.database import repeated, transaction
@@ -55,7 +56,7 @@ def list_all_buckets(ctx: AdminContext) -> Page[BucketView]:
 def create_a_bucket(ctx: AdminContext) -> BucketView:
     """Create a bucket with its configuration, all or nothing.
 
-    Raises InvalidBucketName, BucketAlreadyExists, BucketAlreadyOwnedByYou, TooManyBuckets, InvalidTag, MalformedPolicy.
+    Raises InvalidBucketName, BucketAlreadyExists, BucketAlreadyOwnedByYou, TooManyBuckets, InvalidTag, MalformedPolicy, InvalidBucketState.
     """
     wanted: models.NewBucket = ctx.body
     ctx.about("bucket", wanted.name, wanted.name)
@@ -63,7 +64,8 @@ def create_a_bucket(ctx: AdminContext) -> BucketView:
         check_bucket_name(wanted.name)
     except InvalidBucketName as error:
         raise InvalidBucketName(name=error.message) from None
-    creation = s3.prepare(ctx, "CreateBucket", wanted.name)
+    locked = {"x-amz-bucket-object-lock-enabled": "true"} if wanted.object_lock else {}
+    creation = s3.prepare(ctx, "CreateBucket", wanted.name, headers=locked, ObjectLockEnabledForBucket=wanted.object_lock)
     to_be = BucketInfo(0, wanted.name, ctx.user.id, now_ms(), 0, ctx.user.tenant_id)
     calls = [creation, *(s3.for_new(ctx, name, to_be, **params) for name, params in _configuration(wanted))]
     return _view(ctx, _created(wanted.name, ctx.user.id, calls))

@@ -13,10 +13,12 @@ from shared.admin.model import PageQuery, cursor_of, position_of
 from shared.auth.presign import presigned
 from shared.clock import now_ms
 from shared.context import Context
+from shared.encryption import request as encryption
 from shared.errors import NoSuchVersion
 from shared.meta import listing, objects
 from shared.meta.database import repeated, transaction
 from shared.meta.locks import lock_key
+from shared.meta.objects import Found
 from shared.protocol import tags
 from shared.registry import admin
 from shared.views import find_version
@@ -130,10 +132,14 @@ def rename_object(ctx: AdminContext) -> models.Written:
     ctx.details = {"new_key": new}
     if new == key:
         raise InvalidFields(fields={"new_key": "It is its name already."})
-    etag = find_version(s3.prepare(ctx, "HeadObject", bucket, key)).etag
-    headers = {"x-amz-copy-source": _source(bucket, key), "x-amz-copy-source-if-match": f'"{etag}"', "If-None-Match": "*"}
+    found = find_version(s3.prepare(ctx, "HeadObject", bucket, key))
+    if_same = f'"{found.etag}"'
+    headers = {"x-amz-copy-source": _source(bucket, key), "x-amz-copy-source-if-match": if_same, "If-None-Match": "*"}
+    headers |= encryption.as_headers(found.sse_json)
     copying = s3.prepare(ctx, "CopyObject", bucket, new, headers=headers, CopySource=_source(bucket, key))
-    removing = s3.prepare(ctx, "DeleteObject", bucket, key, headers={"If-Match": f'"{etag}"'})
+    if found.sse_json is None:      # and stays so, whatever the bucket does by now: no byte is to be read inside the transaction
+        copying.envelope, copying.is_envelope_settled = None, True
+    removing = s3.prepare(ctx, "DeleteObject", bucket, key, headers={"If-Match": if_same})
     return models.Written(key=new, version_id=_moved(copying, removing))
 
 
@@ -157,9 +163,12 @@ def restore_object(ctx: AdminContext) -> models.Written:
     bucket, key, version_id = ctx.args["bucket"], ctx.args["key"], ctx.body.version_id
     _about(ctx)
     ctx.details = {"version_id": version_id}
-    removing = s3.prepare(ctx, "DeleteObject", bucket, key, query={"versionId": version_id}) if _is_marker(ctx, version_id) else None
+    wanted = _version_wanted(ctx, version_id)
+    is_marker = wanted is not None and wanted.is_marker
+    removing = s3.prepare(ctx, "DeleteObject", bucket, key, query={"versionId": version_id}) if is_marker else None
     source = f"{_source(bucket, key)}?versionId={quote(version_id, safe='')}"
-    copying = s3.prepare(ctx, "CopyObject", bucket, key, headers={"x-amz-copy-source": source}, CopySource=source) if not removing else None
+    headers = {"x-amz-copy-source": source, **encryption.as_headers(wanted.sse_json if wanted else None)}
+    copying = s3.prepare(ctx, "CopyObject", bucket, key, headers=headers, CopySource=source) if not removing else None
     newest = objects.find((removing or copying).bucket.id, key.encode())     # type: ignore[union-attr]
     if newest is None:
         raise NoSuchVersion(Key=key, VersionId=version_id)
@@ -174,10 +183,9 @@ def restore_object(ctx: AdminContext) -> models.Written:
     return models.Written(key=key, version_id=s3.make(copying).get("VersionId"))    # type: ignore[arg-type]
 
 
-def _is_marker(ctx: AdminContext, version_id: str) -> bool:
+def _version_wanted(ctx: AdminContext, version_id: str) -> Found | None:
     bucket = ctx.known.bucket(ctx.args["bucket"])
-    found = objects.find(bucket.id, ctx.args["key"].encode(), version_id) if bucket else None
-    return found is not None and found.is_marker
+    return objects.find(bucket.id, ctx.args["key"].encode(), version_id) if bucket else None
 
 
 @admin(f"GET {BUCKET}/folder-size", allow="s3:ListBucket", query=models.FolderQuery, gives=models.FolderSize, lane="slow")

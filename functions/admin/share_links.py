@@ -21,9 +21,10 @@ from shared.admin.model import Form
 from shared.admin.share_page import NoSuchShare, TooManySharePasswords, WrongSharePassword
 from shared.auth import passwords
 from shared.auth.presign import presigned
+from shared.bucket_errors import NoSuchBucket
 from shared.clock import now_ms
 from shared.context import Context
-from shared.errors import AccessDenied, MethodNotAllowed, NoSuchBucket, NoSuchKey, NoSuchVersion
+from shared.errors import AccessDenied, MethodNotAllowed, NoSuchKey, NoSuchVersion
 from shared.meta import rates, shares
 from shared.meta.database import connection, transaction
 from shared.meta.shares import ShareRow

@@ -117,7 +117,7 @@ def _shown(rows: list[TenantRow]) -> list[TenantView]:
 @admin("POST /api/v1/tenants", allow="admin:CreateTenant", takes=NewTenant, gives=TenantView, status=201, event="tenant_created",
        inside=True)
 def create_tenant(ctx: AdminContext) -> TenantView:
-    """Make a tenant. Nobody of a tenant may. Raises AlreadyExists."""
+    """Make a tenant. Nobody of a tenant may. Raises AlreadyExists, Conflict for a name of 12 digits."""
     body: NewTenant = ctx.body
     ctx.about("tenant", "", body.name)
     if not ctx.is_global:

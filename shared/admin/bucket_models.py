@@ -48,6 +48,7 @@ class BucketView(Model):
     owner_name: str = Field(description="Empty when the owner is gone.")
     created_ms: int
     versioning: Versioning
+    object_lock: bool = Field(description="Whether versions can be locked; then versioning stays enabled.")
     ownership: Ownership | None = Field(description="Null: ACLs count, and objects are their writers'.")
     public_access: PublicAccess | None = Field(description="Null: nothing is blocked.")
     has_policy: bool
@@ -70,6 +71,7 @@ class NewBucket(Model):
 
     name: str = Field(max_length=63)
     versioning: Literal["Enabled", "Suspended"] | None = None
+    object_lock: bool = Field(False, description="Versions can be locked: for good, and with versioning enabled.")
     ownership: Ownership | None = None
     public_access: PublicAccess | None = None
     tags: Tags = Field({}, max_length=50)
@@ -166,7 +168,8 @@ def view(ctx: AdminContext, bucket: BucketInfo, held: Holds) -> BucketView:
     owner = ctx.known.principal(bucket.owner_id)
     return BucketView(
         name=bucket.name, tenant_id=bucket.tenant_id, owner_id=bucket.owner_id, owner_name=owner.name if owner else "",
-        created_ms=bucket.created_ms, versioning=versioning(bucket), ownership=bucket.ownership,    # type: ignore[arg-type]
+        created_ms=bucket.created_ms, versioning=versioning(bucket), object_lock=bucket.object_lock is not None,
+        ownership=bucket.ownership,     # type: ignore[arg-type]
         public_access=PublicAccess.of(bucket.public_access), has_policy=bucket.policy is not None, is_public=is_public(ctx, bucket),
         objects=held.objects, versions=held.versions, bytes=held.bytes, revision=bucket.revision,
     )

@@ -17,7 +17,7 @@ from shared.admin.context import ANYONE, SIGNED_IN, AdminContext
 from shared.admin.errors import InvalidFields, NotSignedIn, S3Error, TooManyRequests, reply_of
 from shared.errors import AccessDenied
 from shared.meta import people
-from shared.pipeline import as_s3_error
+from shared.refusals import as_s3_error
 from shared.registry import Function
 from shared.request import Headers, Reply, Request
 from shared.services import Services

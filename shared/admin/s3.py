@@ -10,10 +10,12 @@ import re
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from shared import requester_pays
 from shared.admin.context import AdminContext
 from shared.auth.model import Authenticated, Payload
+from shared.bucket_errors import NoSuchBucket
 from shared.context import Context
-from shared.errors import AccessDenied, Conflict, NoSuchBucket, NoSuchKey
+from shared.errors import AccessDenied, Conflict, NoSuchKey
 from shared.meta import buckets
 from shared.meta.buckets import BucketInfo
 from shared.pipeline import NO_TARGET, Pipeline
@@ -74,6 +76,7 @@ def _context(ctx: AdminContext, name: str, target: str, query: dict[str, str], h
     assert operation is not None
     asked = {**operation.literals, **query}
     passed = [(name, value) for name, value in ctx.request.headers if name.lower() in PASSED_ON]
+    passed.append((requester_pays.HEADER, "requester"))     # there is no place here to say it, and nobody is charged
     request = Request(
         operation.method, f"{target}?{urlencode(asked)}" if asked else target, [*passed, *headers.items()], peer=ctx.request.peer,
         scheme=ctx.request.scheme, _id=ctx.request.id,

@@ -23,6 +23,7 @@ NAMED = {                   # operation: event, action
     "GetObject": ("object_downloaded", "download"),
     "DeleteObject": ("object_deleted", "delete"),
     "DeleteObjects": ("object_deleted", "delete"),
+    "PutBucketNotificationConfiguration": ("bucket_notification_configured", "update"),
     "PutPublicAccessBlock": ("bucket_public_access_block_configured", "update"),
     "DeletePublicAccessBlock": ("bucket_public_access_block_deleted", "delete"),
     "GetPublicAccessBlock": ("bucket_public_access_block_read", "read"),
@@ -69,6 +70,8 @@ def _events(ctx: Context, name: str, address: str, details: dict[str, Any]) -> I
         details["version_id"] = ctx.query["versionId"]
     if "x-amz-copy-source" in ctx.headers:
         details["copy_source"] = ctx.headers["x-amz-copy-source"]
+    if name == "RenameObject":
+        details["rename_source"] = ctx.headers.get("x-amz-rename-source", "")
     event = Event(
         event_type, "object" if key is not None else "bucket", bucket if key is None else key.decode("utf-8", "backslashreplace"),
         bucket, action, FAILED if failed else SUCCESS, caller.id if caller else None, caller.name if caller else "",

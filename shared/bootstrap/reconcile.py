@@ -13,7 +13,8 @@ from shared.auth.sealing import MasterKey
 from shared.bootstrap.document import OFF, Bootstrap, BootstrapError, BucketEntry, PolicyEntry, TenantEntry, policy_text
 from shared.bootstrap.outcome import Change
 from shared.bootstrap.people import different, put_group, put_user, tenant_id_of
-from shared.errors import AccessDenied, Conflict, InvalidBucketAclWithObjectOwnership, NotFound, S3Error
+from shared.bucket_errors import InvalidBucketAclWithObjectOwnership
+from shared.errors import AccessDenied, Conflict, NotFound, S3Error
 from shared.meta import buckets, groups, policies, tenants, users
 from shared.meta.buckets import BucketInfo
 from shared.meta.identity_models import TENANT_ACTIVE, TENANT_SUSPENDED

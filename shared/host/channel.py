@@ -168,9 +168,11 @@ class S3Channel(HTTPChannel):  # type: ignore[misc]
             self.server.watch.ask(self._fileno)
             held, self.held = self.held, b""
             if isinstance(outcome, Refusal):
-                whole = parser.length is not None and len(held) >= parser.length
+                whole = parser.admission is None and parser.length is not None and len(held) >= parser.length
                 parser.refuse(outcome, whole)
                 held = held[parser.length :] if whole else b""
+            elif parser.admission is not None:
+                parser.go_on(outcome)
             else:
                 parser.admit(outcome)
                 if parser.wants_continue and not held and not parser.completed:

@@ -12,6 +12,16 @@ import time
 
 ORPHAN_GRACE_S = 2.0        # what requests in flight get when the supervisor was killed; a new one may be waiting for the port
 _PR_SET_PDEATHSIG = 1       # prctl(2)
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None      # loaded here: between fork and exec is no place to
+
+
+def end_with_starter() -> None:
+    """Have the kernel send this process SIGTERM when the thread that started it ends. Only Linux knows how; elsewhere this does nothing.
+
+    It holds over exec, so tests and benchmarks give it to what they start as ``preexec_fn``: a starter that is killed leaves no server.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def follow_parent(life_fd: int, parent_pid: int) -> None:
@@ -20,8 +30,7 @@ def follow_parent(life_fd: int, parent_pid: int) -> None:
     ``life_fd`` is the reading end of a pipe that only the supervisor holds open. The kernel's parent-death signal starts
     the drain at once on Linux; the pipe works everywhere, and does not depend on this process handling a signal.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_starter()
     if os.getppid() != parent_pid:      # it died before the line above
         os._exit(1)
     threading.Thread(target=_watch, args=(life_fd,), name="life", daemon=True).start()

@@ -57,6 +57,14 @@ class Admission:
     decoded_length: int | None = None
     lane: Lane = "slow"
 
+    def asks_again(self) -> bool:
+        """Whether to ask again before more is received: the body's beginning says who sends it. I/O thread, after each piece."""
+        return False
+
+    def ask_again(self) -> Admission | Refusal:
+        """Decide by what has come. The body goes on into the same sink. Worker thread."""
+        raise NotImplementedError
+
 
 @dataclass
 class Refusal:

@@ -27,7 +27,8 @@ from shared.request import Headers, Reply, Request
 if TYPE_CHECKING:
     from shared.admin.calls import Calls
 
-RULES = {"service": "/", "bucket": "/<bucket>", "object": "/<bucket>/<path:key>"}
+RULES = {"service": "/", "bucket": "/<bucket>", "object": "/<bucket>/<path:key>", "website": "/<path:key>",
+         "control": "/v20180820/tags/<arn>", "query": "/"}
 _ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)     # which a server accepts too: RFC 9112, section 3.2.2
 PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F))
 

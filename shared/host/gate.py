@@ -33,7 +33,8 @@ class Gate:
     def _ask(self) -> Admission | Refusal:
         app = self.channel.server.app
         try:
-            outcome: Admission | Refusal = app.admit(self.request)
+            admission = self.parser.admission
+            outcome: Admission | Refusal = app.admit(self.request) if admission is None else admission.ask_again()
         except Exception:
             log.exception("the application failed to admit %s", self.parser.path)
             outcome = Refusal(app.refuse(self.request, InternalError()))

@@ -9,15 +9,7 @@ from typing import Any
 
 from waitress.parser import HTTPRequestParser
 
-from shared.errors import (
-    BadRequest,
-    EntityTooLarge,
-    InternalError,
-    InvalidRequest,
-    NotImplementedS3,
-    RequestHeaderSectionTooLarge,
-    S3Error,
-)
+from shared.errors import BadRequest, EntityTooLarge, InternalError, InvalidRequest, NotImplementedS3, RequestHeaderSectionTooLarge, S3Error
 from shared.host.contract import Admission, Body, Lane, Limits, Refusal
 from shared.host.receivers import Intake
 from shared.request import Headers, Request
@@ -84,8 +76,13 @@ class S3Parser(HTTPRequestParser):  # type: ignore[misc]
         self.intake = Intake(self.length, admission, self.limits.max_body_bytes)
         self.received(memoryview(b""))  # a body of no bytes is whole already
 
+    def go_on(self, admission: Admission) -> None:
+        """Receive the rest of a body whose beginning the application has seen."""
+        self.admission, self.gated, self.wants_continue, self.lane = admission, False, False, admission.lane
+
     def refuse(self, refusal: Refusal, whole: bool) -> None:
         """Answer instead of receiving; the connection stays only when the ``whole`` body is here and can be stepped over."""
+        self.close()
         self.error, self.completed, self.gated, self.close_after = refusal, True, False, not whole
 
     def take_body(self) -> Body:
@@ -102,6 +99,8 @@ class S3Parser(HTTPRequestParser):  # type: ignore[misc]
     def _take_body(self, intake: Intake, data: bytes | memoryview) -> int:
         used: int = intake.feed(memoryview(data))
         self.completed = intake.complete
+        if not self.completed and self.admission is not None and self.admission.asks_again():
+            self.gated, self.asked = True, False
         return used
 
     def _take_head(self, data: bytes) -> int:

@@ -10,7 +10,7 @@ from shared.errors import InvalidArgument, MalformedACLError, MalformedPolicy, M
 from shared.protocol import parameters, scalars, wire, xml_shapes
 from shared.protocol.scalars import Shape, xml_text
 
-Level = Literal["service", "bucket", "object"]
+Level = Literal["service", "bucket", "object", "website", "control", "query"]
 LEVELS: tuple[Level, ...] = ("service", "bucket", "object")
 
 
@@ -26,7 +26,7 @@ class Operation:
         self.name: str = name
         self.method: str = raw["http"]["method"]
         path, _, query = raw["http"]["requestUri"].partition("?")
-        self.level: Level = LEVELS[path.count("{")]
+        self.level: Level = raw.get("level") or LEVELS[path.count("{")]
         self.literals: dict[str, str] = {k: v for k, _, v in (pair.partition("=") for pair in query.split("&") if pair)}
         self.status: int = wire.STATUS.get(name, raw["http"].get("responseCode", 200))
         self.checksum_required: bool = name in wire.CHECKSUM_REQUIRED
@@ -49,6 +49,10 @@ class Operation:
             and all(name in query for name in self.needs)
             and all(name in headers for name in self.routed_headers)
         )
+
+    def takes(self, name: str) -> bool:
+        """Whether this query parameter or header (lower-case name) says something to the operation. In others it is a stray."""
+        return name in self._query or name in self._headers
 
     # ---- request → dict -----------------------------------------------------------------------------------------------------
 

@@ -57,13 +57,15 @@ def range_holds(headers: Mapping[str, str], etag: str, modified_ms: int) -> bool
     return _date_s(wanted) == modified_ms // 1000
 
 
-def check_copy_source(headers: Mapping[str, str], etag: str, modified_ms: int) -> None:
-    """Decide ``x-amz-copy-source-if-*`` for the source of a copy. Raises PreconditionFailed (with Condition).
+def check_copy_source(headers: Mapping[str, str], etag: str, modified_ms: int, prefix: str = _COPY) -> None:
+    """Decide ``x-amz-copy-source-if-*`` for the source of a copy, with another ``prefix`` for a rename.
+
+    Raises PreconditionFailed (with Condition).
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
     """
-    _check_match(headers, _COPY, etag, modified_ms)
-    if condition := _is_known(headers, _COPY, etag, modified_ms):
+    _check_match(headers, prefix, etag, modified_ms)
+    if condition := _is_known(headers, prefix, etag, modified_ms):
         raise PreconditionFailed(Condition=condition)
 
 

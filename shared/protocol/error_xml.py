@@ -24,4 +24,4 @@ def render_xml(error: S3Error, *, resource: str, request_id: str, host_id: str, 
     elements.setdefault("Resource", resource)
     elements |= {"RequestId": request_id, "HostId": host_id}
     inner = "".join(f"<{name}>{xml_text(value)}</{name}>" for name, value in elements.items())
-    return error.status, headers, f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()
+    return error.status, headers, f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode("utf-8", "replace")

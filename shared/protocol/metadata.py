@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.errors import InvalidArgument, MetadataTooLarge
+from shared.errors import InvalidArgument, InvalidRedirectLocation, MetadataTooLarge
 
 MAX_USER_METADATA_BYTES = 2048  # names without prefix, and values
 PREFIX = "x-amz-meta-"
+MAX_REDIRECT_LENGTH = 2048
+REDIRECTS = ("/", "http://", "https://")    # what x-amz-website-redirect-location begins with
 
 # What came as a header is one; what came in a presigned query or from the command line may be anything, and could never be sent back.
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
@@ -32,7 +34,7 @@ def system_headers(params: Mapping[str, Any]) -> dict[str, str]:
     """The headers to store, out of an operation's parameters: header name → value as sent.
 
     ``aws-chunked`` describes the request and not the object, so it leaves Content-Encoding. Empty values are not stored.
-    Raises InvalidArgument for line ends and other control characters.
+    Raises InvalidArgument for line ends and other control characters, InvalidRedirectLocation.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
     """
     out: dict[str, str] = {}
@@ -43,7 +45,15 @@ def system_headers(params: Mapping[str, Any]) -> dict[str, str]:
         if value:
             _check(header, value)
             out[header] = value
+    _check_redirect(out.get(_SYSTEM["WebsiteRedirectLocation"], REDIRECTS[0]))
     return out
+
+
+def _check_redirect(location: str) -> None:
+    if len(location) > MAX_REDIRECT_LENGTH:
+        raise InvalidRedirectLocation("The length of website redirect location cannot exceed 2,048 characters.")
+    if not location.startswith(REDIRECTS):
+        raise InvalidRedirectLocation()
 
 
 def content_encoding(value: str) -> str:

@@ -20,16 +20,17 @@ _UNUSED = {"documentation", "documentationUrl", "contextParam", "authorizers", "
 
 
 class Model:
-    """The operations of a service and the way from a request to one of them."""
+    """The operations of a service and the way from a request to one of them. ``added`` are those that its model lacks."""
 
     def __init__(self, raw: Shape) -> None:
         shapes = Shapes(_extended(raw["shapes"]))
         self.operations: dict[str, Operation] = {
             name: Operation(shapes, name, one) for name, one in raw["operations"].items() if name not in wire.SKIPPED
         }
+        self.added: dict[str, Operation] = {name: Operation(shapes, name, _added(raw, one)) for name, one in _additions(raw)}
         self._routes: dict[tuple[str, str], list[Operation]] = {}
         self._triggers: dict[tuple[str, str, str], list[Operation]] = {}  # by one query name the operation cannot do without
-        for operation in sorted(self.operations.values(), key=_demands, reverse=True):
+        for operation in sorted([*self.operations.values(), *self.added.values()], key=_demands, reverse=True):
             line = (operation.method, operation.level)
             self._routes.setdefault(line, []).append(operation)
             if trigger := next(iter(operation.literals), None) or next(iter(sorted(operation.needs)), None):
@@ -37,7 +38,7 @@ class Model:
         self.subresources: frozenset[str] = frozenset(wire.SUBRESOURCES).union(
             name for op in self.operations.values() for name, value in op.literals.items() if not value
         )
-        self._telling = self.subresources.union(*(op.needs | op.literals.keys() for op in self.operations.values()))
+        self._telling = self.subresources.union(*(op.claims for op in (*self.operations.values(), *self.added.values())))
         self._bare = {line: [op for op in operations if not op.needs and not op.literals] for line, operations in self._routes.items()}
 
     def resolve(self, method: str, level: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation | None:
@@ -74,6 +75,17 @@ class Model:
             if asked and asked[0] in op.literals:
                 return op.name
         return f"{method} ?{asked[0]}" if asked else f"{method} {level}"
+
+
+def _additions(raw: Shape) -> list[tuple[str, dict[str, str]]]:
+    return list(wire.ADDED.items()) if "PutObject" in raw["operations"] else []
+
+
+def _added(raw: Shape, one: dict[str, str]) -> Shape:
+    """An addition as the model would have it."""
+    like = raw["operations"].get(one.get("like", ""), {})
+    given = {"input": like["input"]} if like else {}
+    return {**given, "http": {"method": one["method"], "requestUri": one["uri"]}, "level": one.get("level")}
 
 
 def _demands(op: Operation) -> tuple[int, int]:

@@ -87,6 +87,8 @@ def _not_empty(text: str) -> str:
 
 def header_parser(name: str, shape: Shape) -> Parse | None:
     """The same for the header ``name``."""
+    if name.lower() in wire.INTEGERS:
+        return _bounded_parser(name.lower())
     parse = scalars.parser(shape, "rfc822")
     if name.lower() in wire.LENIENT_DATES:
         return _date_or_absent

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from shared.errors import BadRequest, InvalidArgument, InvalidTag
+from shared.errors import BadRequest, InvalidArgument, InvalidTag, S3Error
 
 MAX_OBJECT_TAGS: Final = 10
 MAX_BUCKET_TAGS: Final = 50
@@ -24,14 +24,14 @@ _TEXT = re.compile(r"[\w +\-=.:/@\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u20
 _NOT_A_QUERY = "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates."
 
 
-def checked(tag_set: Iterable[Mapping[str, str]], *, limit: int) -> dict[str, str]:
+def checked(tag_set: Iterable[Mapping[str, str]], *, limit: int, excess: type[S3Error] = BadRequest) -> dict[str, str]:
     """The tags of a TagSet (``[{"Key": …, "Value": …}]``), in key order.
 
-    Raises BadRequest for more than ``limit``; InvalidTag for a key that repeats, is empty, too long or reserved, or an unfit value.
+    Raises ``excess`` for more than ``limit``; InvalidTag for a key that repeats, is empty, too long or reserved, or an unfit value.
     """
     pairs = [(one["Key"], one["Value"]) for one in tag_set]
     if len(pairs) > limit:
-        raise BadRequest(f"{'Object tags' if limit == MAX_OBJECT_TAGS else 'Tags'} cannot be greater than {limit}")
+        raise excess(f"{'Object tags' if limit == MAX_OBJECT_TAGS else 'Tags'} cannot be greater than {limit}")
     out: dict[str, str] = {}
     for key, value in pairs:
         if key in out:

@@ -32,20 +32,36 @@ class Target(NamedTuple):
     raw_query: str
     query: dict[str, str]
     host: str = ""
+    site: Literal["", "host", "path"] = ""      # a page of a website, and what names its bucket
+    is_control: bool = False                    # a bucket as S3 Control's resource
+    action: str = ""                            # what the form of an IAM or STS request asks for
 
     @property
-    def level(self) -> Literal["service", "bucket", "object"]:
-        """How deep the target reaches."""
+    def level(self) -> Literal["service", "bucket", "object", "website", "control", "query"]:
+        """How deep the target reaches; the doors beside S3's are levels of their own."""
+        if self.site:
+            return "website"
+        if self.is_control:
+            return "control"
+        if self.action:
+            return "query"
         if self.key is not None:
             return "object"
         return "service" if self.bucket is None else "bucket"
 
+    def for_key(self, key: bytes) -> Target:
+        """The same request about another key. Raises KeyTooLongError."""
+        if len(key) > MAX_KEY_BYTES:
+            raise KeyTooLongError(Size=len(key), MaxSizeAllowed=MAX_KEY_BYTES)
+        return self._replace(key=key)
 
-def parse_target(target: str, host: str, domains: Sequence[str]) -> Target:
+
+def parse_target(target: str, host: str, domains: Sequence[str], sites: Sequence[str] = ()) -> Target:
     """Take a raw request target apart.
 
     ``//``, ``..``, ``%2F`` stay what they are; a plus is a plus in the path and a space in the query. A host below one of the
     ``domains`` names the bucket in front of it (virtual-host style); the domain itself, other hosts and addresses are path style.
+    Likewise the ``sites``, whose buckets are shown as websites and take no query.
 
     Raises InvalidURI (bad percent-escapes, invalid UTF-8, control characters, a path without a bucket), KeyTooLongError.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
@@ -60,15 +76,18 @@ def parse_target(target: str, host: str, domains: Sequence[str]) -> Target:
     raw_path, _, raw_query = target.partition("?")
     if _UNFIT.search(target):
         raise _invalid(raw_path)
-    bucket = bucket_of_host(host, domains)
+    site = _site(host, sites) if sites else ""
+    bucket = bucket_of_host(host, sites if site else domains)
     if bucket is not None:
         raw_key = raw_path[1:]
     else:
         raw_bucket, _, raw_key = raw_path[1:].partition("/")
         bucket = _text(raw_bucket, raw_path) or None
-        if bucket is None and raw_path != "/":
+        if bucket is None and (raw_path != "/" or site):
             raise _invalid(raw_path)
     key = _key(raw_key, raw_path) if raw_key else None
+    if site:
+        return Target(bucket, key, raw_path, raw_query, {}, host, site)
     return Target(bucket, key, raw_path, raw_query, _query(raw_query, raw_path) if raw_query else {}, host)
 
 
@@ -101,6 +120,12 @@ def _query(raw: str, raw_path: str) -> dict[str, str]:
             if name not in out:
                 out[name] = _text(value.replace("+", " "), raw_path)
     return out
+
+
+def _site(host: str, sites: Sequence[str]) -> Literal["", "host", "path"]:
+    if bucket_of_host(host, sites) is not None:
+        return "host"
+    return "path" if host_name(host) in sites else ""
 
 
 def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:

@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from shared.errors import InvalidStorageClass, NotImplementedS3
 
 PREFIXES = (
-    "x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption", "x-amz-object-lock-", "x-amz-mfa",
-    "x-amz-write-offset-bytes", "x-amz-if-match-",
+    "x-amz-mfa",
+    "x-amz-write-offset-bytes",
 )
 HARMLESS: dict[str, frozenset[str]] = {
-    "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
-    "x-amz-object-lock-legal-hold": frozenset({"OFF"}),
     "x-amz-bucket-namespace": frozenset({"global"}),
     "x-amz-object-annotation-directive": frozenset({"COPY"}),
 }

@@ -37,6 +37,18 @@ SUBRESOURCES: Final = {
     "uploadId",
 }
 
+# Operations that the model lacks. "like": whose parameters they take; without it they have a bucket and nothing else.
+ADDED: Final[dict[str, dict[str, str]]] = {
+    "PostObject": {"method": "POST", "uri": "/{Bucket}", "like": "PutObject"},      # a browser's form with a file in it
+    "GetWebsitePage": {"method": "GET", "uri": "/", "level": "website"},
+    "HeadWebsitePage": {"method": "HEAD", "uri": "/", "level": "website"},
+    "ListTagsForResource": {"method": "GET", "uri": "/v20180820/tags/", "level": "control"},
+    "TagResource": {"method": "POST", "uri": "/v20180820/tags/", "level": "control"},
+    "UntagResource": {"method": "DELETE", "uri": "/v20180820/tags/", "level": "control"},
+    "GetCallerIdentity": {"method": "POST", "uri": "/?Action=GetCallerIdentity", "level": "query"},     # of STS; the form is its query
+    "HeadService": {"method": "HEAD", "uri": "/"},                                  # backup tools ask whether there is an S3 at all
+}
+
 # A required header that does not tell operations apart: its absence is InvalidArgument, not another operation.
 NOT_ROUTED: Final = {"GetObjectAttributes": "x-amz-object-attributes"}
 
@@ -47,13 +59,15 @@ PART_PARAMETERS: Final = ("uploadId", "partNumber")
 
 INT_MAX: Final = 2**31 - 1
 
-# Query name → (least, most, what AWS calls it in the message, is an empty value the same as none?)
+# Name in the query, or of a header → (least, most, what AWS calls it in the message, is an empty value the same as none?)
 INTEGERS: Final = {
     "max-keys": (0, INT_MAX, "maxKeys", True),
     "max-parts": (0, INT_MAX, "max-parts", True),
     "max-uploads": (0, INT_MAX, "max-uploads", True),
     "part-number-marker": (0, INT_MAX, "partNumberMarker", True),
     "max-buckets": (1, 10_000, "max-buckets", True),
+    "x-amz-max-parts": (0, INT_MAX, "x-amz-max-parts", True),
+    "x-amz-part-number-marker": (0, INT_MAX, "x-amz-part-number-marker", True),
     "partNumber": (1, 10_000, "partNumber", False),
 }
 PART_NUMBER_RULE: Final = "Part number must be an integer between 1 and 10000, inclusive"
@@ -75,8 +89,9 @@ LENIENT_DATES: Final = {
 }
 
 # Enumerations are enforced in bodies only, never in headers or the query: there the operation decides. These stay open in bodies
-# too: own regions, other servers' events and storage classes.
-OPEN_ENUMS: Final = {"BucketLocationConstraint", "Event", "StorageClass", "TransitionStorageClass"}
+# too: own regions, other servers' events and storage classes; of filter rules S3 takes Prefix and prefix alike; a website's protocol has
+# an error of its own.
+OPEN_ENUMS: Final = {"BucketLocationConstraint", "Event", "FilterRuleName", "Protocol", "StorageClass", "TransitionStorageClass"}
 
 # An access control list has an error of its own.
 ACL_BODIES: Final = {"PutBucketAcl", "PutObjectAcl"}
