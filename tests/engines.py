@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psycopg
 
+from shared.host.child import end_with_starter
+
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 20
 OPTIONS = {
@@ -51,7 +53,9 @@ class PostgresServer:
         options = itertools.chain.from_iterable(("-c", f"{name}={value}") for name, value in OPTIONS.items())
         command = [self._binaries / "postgres", "-D", self._home / "data", "-p", str(self.port), "-k", self._home, *options]
         with open(self._home / "log", "ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._home, **self._as_user())
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self._home, preexec_fn=end_with_starter, **self._as_user()
+            )
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,12 +22,15 @@ import requests
 from botocore.client import BaseClient
 from botocore.config import Config
 
+from shared.host.child import end_with_starter
+
 ROOT = Path(__file__).resolve().parent.parent
 ACCESS_KEY = "AKIATESTROOT00000000"
 SECRET_KEY = "test/root+secret/key0000000000000000000w"
 REGION = "us-east-1"
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 45
+MOST_CLIENTS = 50       # that are kept to be asked for again; tests make thousands of people, each with a client
 
 
 class LeftBehind(AssertionError):
@@ -55,7 +60,7 @@ class RunningServer:
         self.url = self.console_url = ""
         self._listen = listen
         self._process: subprocess.Popen[bytes] | None = None
-        self._clients: dict[str, BaseClient] = {}  # making one takes half a second
+        self._clients: dict[str, BaseClient] = {}
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("MAXIOFS_", "AWS_"))}
         self._environ = ours | {
             "MAXIOFS_ROOT_ACCESS_KEY": ACCESS_KEY,
@@ -104,7 +109,10 @@ class RunningServer:
             self.log.unlink(missing_ok=True)
 
     def start(self) -> None:
-        """Start it and wait until it is ready to serve. Raises RuntimeError with its log when it is not."""
+        """Start it and wait until it is ready to serve. Raises RuntimeError with its log when it is not.
+
+        It ends when the thread that calls this does, so that tests which are killed leave no server behind.
+        """
         command = [
             sys.executable,
             "-m",
@@ -121,8 +129,9 @@ class RunningServer:
         offset = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+                command, cwd=ROOT, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=end_with_starter,
+            )  # fmt: skip
         deadline = time.monotonic() + START_TIMEOUT_S
         ready: dict[str, Any] | None = None
         while ready is None:
@@ -231,8 +240,9 @@ class RunningServer:
     ) -> BaseClient:
         """A boto3 client as a user would make it, path style, Signature Version 4, no retries unless ``config`` says otherwise."""
         asked = repr((service, endpoint or self.url, verify, anonymous, credentials, self.region, config))
-        if asked in self._clients:
-            return self._clients[asked]
+        if (known := self._clients.pop(asked, None)) is not None:
+            self._clients[asked] = known        # the last one to go
+            return known
         access_key, secret_key = credentials or (self.access_key, self.secret_key)
         if anonymous:
             from botocore import UNSIGNED
@@ -243,7 +253,21 @@ class RunningServer:
         config.setdefault("max_pool_connections", 40)
         config.setdefault("s3", {"addressing_style": "path"})
         config.setdefault("read_timeout", 60)
-        session = boto3.session.Session(aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=self.region)
-        made: BaseClient = session.client(service, endpoint_url=endpoint or self.url, verify=verify, config=Config(**config))
+        with _making_a_client:
+            made: BaseClient = _session().client(
+                service, endpoint_url=endpoint or self.url, verify=verify, config=Config(**config), region_name=self.region,
+                aws_access_key_id=access_key, aws_secret_access_key=secret_key,
+            )  # fmt: skip
         self._clients[asked] = made
+        for oldest in list(self._clients)[:-MOST_CLIENTS]:
+            self._clients.pop(oldest, None)
         return made
+
+
+_making_a_client = threading.Lock()     # a session may not be used by several threads
+
+
+@functools.cache
+def _session() -> boto3.session.Session:
+    """One for all clients: each session reads the service models anew, which takes 12 MB and a third of a second."""
+    return boto3.session.Session()

@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from tests.admin.admin_client import Api, segment
+from tests.admin.people_world import PASSWORD
 
 KEYS = ["plain", "a/b/c", "a//b", "/lead", "trail/", "ünï/日本", "%2F", "a b+c", "?q#f", "x\n\x01", "\0nul", "a/../b", "tags",
         "x" * 1024]
@@ -132,3 +133,11 @@ def test_too_many_or_wrong_tags(api: Api, s3, bucket):
     assert "tags" in refused(api.put(path(bucket, "k", "/tags"), {"tags": {str(n): "" for n in range(11)}}), 400, "InvalidFields")
     refused(api.put(path(bucket, "k", "/tags"), {"tags": {"aws:x": "1"}}), 400, "InvalidTag")
     refused(api.put(path(bucket, "none", "/tags"), {"tags": {}}), 404, "NoSuchKey")
+
+
+def test_where_the_requester_pays_administrators_still_see_everything(world, sign_in, s3, bucket):
+    """They belong to another account than the bucket; there is no header here to say that they know."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
+    operator = sign_in(world.installation.admin["username"], PASSWORD)
+    assert [one["key"] for one in operator.ok.get(f"/buckets/{bucket}/objects")["items"]] == ["k"]

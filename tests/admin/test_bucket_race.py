@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from shared import app, settings
-from shared.errors import Conflict, NoSuchBucket
+from shared.bucket_errors import NoSuchBucket
+from shared.errors import Conflict
 from shared.meta import buckets, database, tenants, users
 
 CALLS: dict[str, dict[str, Any]] = {

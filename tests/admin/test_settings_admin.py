@@ -206,6 +206,8 @@ def test_a_change_binds_in_every_process_at_the_next_request(tuned, change):
 
 
 def test_max_upload_size_mb(tuned, change):
+    import requests
+
     s3, bucket = tuned.client(), new_bucket(tuned)
     upload = s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]
     big = b"x" * (MIB + 1)
@@ -215,8 +217,11 @@ def test_max_upload_size_mb(tuned, change):
                 code_of(s3.upload_part, Bucket=bucket, Key="m", UploadId=upload, PartNumber=1, Body=big)]
 
     assert codes() == ["", ""]
+    form = s3.generate_presigned_post(bucket, "form")
+    assert requests.post(form["url"], data=form["fields"], files={"file": big}, timeout=10).status_code == 204
     change("system.max_upload_size_mb", 1)
     assert codes() == ["EntityTooLarge", "EntityTooLarge"]
+    assert b"EntityTooLarge" in requests.post(form["url"], data=form["fields"], files={"file": big}, timeout=10).content
     assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=big[:MIB]) == ""
 
 

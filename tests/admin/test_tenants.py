@@ -25,6 +25,13 @@ def test_a_tenant_is_what_was_asked_for(api: Api):
     assert api.post("/tenants", given).json()["code"] == "AlreadyExists"
 
 
+def test_a_name_that_looks_like_the_number_of_an_account_is_refused(api: Api):
+    for name in ("000000000000", "123456789012"):
+        refused = api.post("/tenants", {"name": name})
+        assert (refused.status_code, refused.json()["code"]) == (409, "Conflict"), refused.text
+    assert len({api.ok.post("/tenants", {"name": unique("12345678901")})["id"] for _ in range(2)}) == 2
+
+
 @pytest.mark.parametrize("wrong", [
     {"max_users": -1}, {"max_users": "3"}, {"max_users": 1.5}, {"max_storage_bytes": 1 << 63}, {"status": "deleting"},
     {"name": "other"}, {"id": 4}, {"current_users": 0},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import PROGRAMS, Program
+from tests.clients.programs import DOMAIN, PROGRAMS, Program
 from tests.running import RunningServer
 
 BLOCK = 1 << 20
@@ -38,3 +38,10 @@ def new_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="module")
+def named() -> Iterator[RunningServer]:
+    """A server with a domain of its own: buckets are names below it."""
+    with RunningServer(environ={"MAXIOFS_DOMAIN": DOMAIN}) as running:
+        yield running

@@ -15,6 +15,7 @@ from tests.running import RunningServer
 
 BIN = Path(sys.executable).parent
 TIMEOUT_S = 600
+DOMAIN = "s3.clients.test"      # of the server that clients ask with bucket names in the host
 
 
 class Program(ABC):

@@ -14,6 +14,22 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+class Unknown(Exception):
+    """Nobody said whether it was done."""
+
+
+class Refused(Exception):
+    """It was not done, for sure."""
+
+
+class Denied(Exception):
+    """It may not be done, and was not."""
+
+
+class Skipped(Exception):
+    """There is nothing to do this to."""
+
+
 class Content(NamedTuple):
     """Bytes by what identifies them. ``etag`` is the MD5 unless the object came in parts."""
 

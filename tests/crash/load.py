@@ -13,7 +13,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from tests.crash.journal import Chain, Content, Pending, Plain, Race, Tally, Versioned, content_of, content_of_parts, random_bytes
+from tests.crash.journal import (
+    Chain,
+    Content,
+    Denied,
+    Pending,
+    Plain,
+    Race,
+    Refused,
+    Skipped,
+    Tally,
+    Unknown,
+    Versioned,
+    content_of,
+    content_of_parts,
+    random_bytes,
+)  # fmt: skip
+from tests.crash.protected import Protected
 from tests.s3.raw import Answer, Raw
 
 if TYPE_CHECKING:
@@ -29,18 +45,6 @@ MOST_VERSIONS = 12      # of one key, so that reading back stays short
 def label_of(value: str) -> Content:
     """A tag as the journal has it."""
     return Content(value, 0, value)
-
-
-class Unknown(Exception):
-    """Nobody said whether it was done."""
-
-
-class Refused(Exception):
-    """It was not done, for sure."""
-
-
-class Skipped(Exception):
-    """There is nothing to do this to."""
 
 
 class Shared:
@@ -62,6 +66,7 @@ class Client:
         self.plain = {f"c{number}/k{index}": Plain() for index in range(KEYS)}
         self.versioned = {f"c{number}/v{index}": Versioned() for index in range(KEYS // 2)}
         self.label_key, self.label = f"c{number}", Plain()
+        self.protected = Protected(self)
         self.pending: list[Pending] = []
         self.unfinished: list[Pending] = []     # a Complete was sent, and nobody said what became of it
         self.tally = Tally()
@@ -71,7 +76,7 @@ class Client:
             (30, self.put_small), (18, self.put_large), (6, self.put_chunked), (8, self.copy), (9, self.delete), (3, self.delete_batch),
             (6, self.begin_upload), (5, self.finish_upload), (1, self.abort_upload), (12, self.put_version), (4, self.mark_deleted),
             (7, self.remove_version), (4, self.copy_version), (6, self.chain_on), (4, self.race),
-            (5, self.put_label),
+            (5, self.put_label), *self.protected.moves,
         ]
 
     def run(self, server: RunningServer, stop: threading.Event) -> None:
@@ -108,6 +113,8 @@ class Client:
             raise Unknown(str(answer))
         if answer.status in (404, 409, 412):
             raise Refused(str(answer))
+        if answer.status == 403:
+            raise Denied(str(answer))
         if answer.status >= 300:
             raise AssertionError(f"an answer that can't be: {answer}")
         if b"<Error>" in answer.body[:200]:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.s3.raw import Answer, Raw
 SYNC, RENAME, SEND = "fsync|fdatasync", "rename|renameat|renameat2", "sendto|sendmsg|write|writev"
 NAME = "[0-9a-f]{32}"
 LARGE = b"x" * 100_000
+ENCRYPTED = (("x-amz-server-side-encryption", "AES256"),)
 
 Ask = Callable[..., Answer]
 
@@ -39,6 +41,8 @@ def ask(server: RunningServer) -> Ask:
     assert raw("PUT", "/traced").status == 200
     for key, body in (("small", b"small"), ("large", LARGE), ("gone", b"x"), ("gone-large", LARGE)):
         assert raw("PUT", f"/traced/{key}", (), body).status == 200
+    assert raw("PUT", "/traced/encrypted", ENCRYPTED, LARGE).status == 200     # the first one makes a key of the ring
+    assert raw("PUT", "/traced-locked", (("x-amz-bucket-object-lock-enabled", "true"),)).status == 200
     return raw
 
 
@@ -141,6 +145,34 @@ def test_labels(watch: Watch) -> None:
     headers = (("Content-MD5", b64encode(hashlib.md5(body).digest()).decode()),)
     assert_committed_before_the_reply(watch("PUT", "/traced/large?tagging", headers, body))
     assert_committed_before_the_reply(watch("DELETE", "/traced/large?tagging", status=204))
+
+
+def test_encrypted_put(watch: Watch) -> None:
+    trace = watch("PUT", "/traced/encrypted", ENCRYPTED, LARGE)
+    assert_committed_before_the_reply(trace, assert_blob_is_durable(trace))
+    assert not trace.count("write|pwrite64|writev", "x{16}"), "plaintext went to a file"
+
+
+def test_encrypted_copy(watch: Watch) -> None:
+    trace = watch("PUT", "/traced/encrypted-copy", (("x-amz-copy-source", "/traced/encrypted"), *ENCRYPTED))
+    assert_committed_before_the_reply(trace)
+    assert not trace.count(RENAME), "copying moves no bytes"
+
+
+def test_locked_put_and_its_lock(watch: Watch) -> None:
+    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lock = (("x-amz-object-lock-mode", "GOVERNANCE"), ("x-amz-object-lock-retain-until-date", until), _md5(LARGE))
+    trace = watch("PUT", "/traced-locked/k", lock, LARGE)
+    assert_committed_before_the_reply(trace, assert_blob_is_durable(trace))
+    body = b"<LegalHold><Status>ON</Status></LegalHold>"
+    assert_committed_before_the_reply(watch("PUT", "/traced-locked/k?legal-hold", (_md5(body),), body))
+    body = b"<Retention></Retention>"
+    headers = (("x-amz-bypass-governance-retention", "true"), _md5(body))
+    assert_committed_before_the_reply(watch("PUT", "/traced-locked/k?retention", headers, body))
+
+
+def _md5(body: bytes) -> tuple[str, str]:
+    return "Content-MD5", b64encode(hashlib.md5(body).digest()).decode()
 
 
 @pytest.mark.parametrize("key", ["gone", "gone-large"])

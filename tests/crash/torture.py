@@ -27,6 +27,8 @@ from shared.findings import Report
 from shared.meta import buckets, database, tenants
 from tests.crash.journal import Content, Pending, Tally
 from tests.crash.load import CHAIN_KEY, LABELLED, PLAIN, VERSIONED, Client, Shared, label_of
+from tests.crash.protected import ENCRYPTED, LOCKED, encrypt_by_default, encrypted_fault, locked_fault
+from tests.crash.protected import prepare as prepare_protected
 from tests.running import RunningServer
 from tests.s3.raw import Answer, Raw
 
@@ -57,9 +59,10 @@ class Torture:
         ask = Raw(self.server)
         for bucket in (PLAIN, VERSIONED, LABELLED):
             assert ask("PUT", f"/{bucket}").status == 200
+        prepare_protected(ask)
         with self._maintenance(), database.session():
             tenant = tenants.create("crash", {"max_bytes": 1 << 50, "max_objects": 1 << 40})
-            for bucket in (PLAIN, VERSIONED, LABELLED):
+            for bucket in (PLAIN, VERSIONED, LABELLED, ENCRYPTED, LOCKED):
                 found = buckets.find(bucket)
                 assert found is not None
                 buckets.move(found.id, tenant.id)
@@ -68,6 +71,7 @@ class Torture:
             client.label.acknowledged(label_of("first"))
         body = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
         assert ask("PUT", f"/{VERSIONED}?versioning", (), body).status == 200
+        encrypt_by_default(ask, VERSIONED)
 
     def round(self, number: int) -> str:
         """Load, kill, restart, sweep, compare. Returns what was killed. Raises Lost."""
@@ -157,12 +161,12 @@ class Torture:
 
     # ---- comparing ------------------------------------------------------------------------------------------------------------------
 
-    def _ask(self, target: str, method: str = "GET") -> Answer:
+    def _ask(self, target: str, method: str = "GET", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         self.tally.read_back += method == "GET"
         deadline = time.monotonic() + SETTLE_S
         while True:
             try:
-                answer = Raw(self.server)(method, target)
+                answer = Raw(self.server)(method, target, headers)
                 if answer.status < 500:
                     return answer
                 error: object = answer
@@ -228,6 +232,7 @@ class Torture:
                 plain.acknowledged(found)
             self._compare_label(client)
         self._compare_versions()
+        self._compare_protected()
         self._compare_shared()
         self._compare_listing()
 
@@ -238,7 +243,7 @@ class Torture:
         client.label.acknowledged(found)
 
     def _compare_versions(self) -> None:
-        listed = self._list_versions()
+        listed = self._list_versions(VERSIONED)
         known = {key for client in self.clients for key in client.versioned}
         if strange := set(listed) - known:
             raise Lost(f"keys nobody wrote: {strange}")
@@ -255,12 +260,21 @@ class Torture:
                     if content is not None and (found := self._read(VERSIONED, key, version_id)) != content:
                         raise Lost(f"{VERSIONED}/{key} version {version_id} holds {found} instead of {content}")
 
-    def _list_versions(self) -> dict[str, list[tuple[str, Content | None]]]:
+    def _compare_protected(self) -> None:
+        def ask(method: str, target: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+            return self._ask(target, method, headers)
+
+        listed = self._list_versions(LOCKED)
+        for client in self.clients:
+            if fault := encrypted_fault(client.protected, ask) or locked_fault(client.protected, listed, ask):
+                raise Lost(fault)
+
+    def _list_versions(self, bucket: str) -> dict[str, list[tuple[str, Content | None]]]:
         """Version ids and contents (ETag and size; None: a delete marker) of each key, newest first."""
         out: dict[str, list[tuple[str, Content | None]]] = {}
         marker = ""
         while True:
-            page = self._ask(f"/{VERSIONED}?versions{marker}").xml
+            page = self._ask(f"/{bucket}?versions{marker}").xml
             for row in page:
                 if row.tag in ("Version", "DeleteMarker"):
                     content = None

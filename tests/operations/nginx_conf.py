@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from shared.host.child import end_with_starter
 from shared.settings import ROOT
 
 PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -83,7 +84,8 @@ class Nginx:
         (folder / "site.conf").write_text(site(self.port, s3_port, console_port, self.certificate, folder / "tls.key"))
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
         self._process = subprocess.Popen([PROGRAM, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-e", str(folder / "error.log")],
-                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                         preexec_fn=end_with_starter)
         self._wait()
 
     def _wait(self):

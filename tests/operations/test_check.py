@@ -16,9 +16,11 @@ import pytest
 
 from shared import check as checking
 from shared import recount
+from shared.auth.sealing import MasterKey
 from shared.blobs.disk import DiskEngine
 from shared.blobs.engine import new_blob_id
 from shared.clock import now_ms
+from shared.encryption.ring import Ring
 from shared.findings import KINDS, Report
 from shared.meta import buckets, database, objects, uploads
 from shared.meta.models import Blob, Counter, Object, Part, Segment, Version
@@ -44,7 +46,7 @@ class Installation:
 
     def __init__(self, folder: Path) -> None:
         self.engine = DiskEngine(folder)
-        self.store = Store(self.engine)
+        self.store = Store(self.engine, Ring(MasterKey(bytes(32))))
         self.plain, _ = buckets.create("plain", OWNER)
         self.versioned, _ = buckets.create("versioned", OWNER)
         buckets.set_versioning(self.versioned, 1)

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
 from scripts.cli.command import Failure, with_settings
+from shared.host.child import end_with_starter
 from shared.settings import ROOT, SETTINGS
 
 BASE = {name: value for name, value in os.environ.items() if not name.startswith(("MAXIOFS_", "AWS_"))}
@@ -97,7 +98,8 @@ class Up:
         self.started_s = time.monotonic()
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                command(*arguments), env=environ(**more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
+                command(*arguments), env=environ(**more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
+                preexec_fn=end_with_starter)
         self.event = {}
 
     def ready(self):
@@ -441,7 +443,7 @@ def test_invoke_calls_admin_functions_and_tells_of_the_root_it_made(data_dir):
     (["s3.ListBuckets", "{}", "--body", __file__], 2, "s3.ListBuckets takes no body"),
     (["s3.HeadBucket", '{"Bucket": "missing"}'], 1, "NoSuchBucket: The specified bucket does not exist"),
     (["s3.CreateBucket", '{"Bucket": "No"}'], 1, "InvalidBucketName"),
-    (["s3.CreateBucket", '{"Bucket": "locked", "ObjectLockEnabledForBucket": true}'], 1, "NotImplemented"),
+    (["s3.CreateBucket", '{"Bucket": "located", "BucketNamespace": "account-regional"}'], 1, "NotImplemented"),
     (["s3.ListBuckets", "{}", "--output", "/nowhere/out"], 1, "no Body"),
     (["s3.ListBuckets", "{}", "--body", "/nowhere/at/all"], 2, "No such file"),
     (["s3.ListBuckets", "{}", "--data-dir", "/nowhere/at/all"], 1, "there is no data folder"), ([], 2, "Missing argument"),

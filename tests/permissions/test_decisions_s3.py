@@ -305,6 +305,23 @@ def test_a_missing_key_is_hidden_from_who_may_not_list(server, anns):
         lister.client(server).head_object(Bucket=anns, Key="missing")
 
 
+def test_who_may_list_but_not_read_learns_only_what_a_listing_shows(server, anns):
+    listing = allow("s3:ListBucket", on=S3 + anns, Condition={"StringLike": {"s3:prefix": "public/*"}})
+    lister = people.make_user(server, policies=[listing]).client(server)
+    with refused("404", status=404):
+        lister.head_object(Bucket=anns, Key="public/missing")
+    with refused("NoSuchKey", status=404):
+        lister.get_object(Bucket=anns, Key="public/missing")
+    for key in ("public/k", "missing", "k"):        # what is there may not be read, and outside the prefix nothing is known
+        with refused("403", status=403):
+            lister.head_object(Bucket=anns, Key=key)
+    with refused("403", status=403):
+        lister.head_object(Bucket=anns, Key="public/missing", VersionId="0" * 32)
+    denied = people.make_user(server, policies=[allow("s3:ListBucket", on=S3 + anns), deny("s3:GetObject", on=f"{S3}{anns}/*")])
+    with refused("403", status=403):
+        denied.client(server).head_object(Bucket=anns, Key="missing")
+
+
 def test_a_deleted_key_shows_no_trace_to_who_may_not_list(server, ann, anns):
     ann.client(server).delete_object(Bucket=anns, Key="k")
     reader = people.make_user(server, policies=[allow("s3:GetObject", on=f"{S3}{anns}/*")]).client(server)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests import people
-from tests.people import allow
+from tests.people import allow, deny
 from tests.s3.asking import refused
 from tests.s3.raw import Raw
 
@@ -45,6 +45,39 @@ def test_nor_which_labels_the_deleted_version_has(server, ann, anns, versions):
     assert raw("DELETE", f"/{anns}/v?versionId={older}", named).status == 403
     assert ann.client(server).get_object(Bucket=anns, Key="v", VersionId=older)["Body"].read() == b"older"
     assert raw("DELETE", f"/{anns}/v?versionId={newer}").status == 204
+
+
+@pytest.mark.parametrize("stray", ["{older}", "null", "no-such-version"])
+def test_nor_does_a_version_in_the_address_of_what_takes_none(server, anns, versions, stray):
+    older, _ = versions
+    tagged = {"StringEquals": {"s3:ExistingObjectTag/temporary": "yes"}}
+    mine = allow("s3:PutObject", on=f"{S3}{anns}/*")
+    mine["Statement"] += deny("s3:PutObject", on=f"{S3}{anns}/*", Condition=tagged)["Statement"]
+    raw = raw_of(server, mine)
+    assert raw("PUT", f"/{anns}/v?versionId={stray.format(older=older)}", body=b"over").status == 403
+    assert raw("PUT", f"/{anns}/w?versionId={stray.format(older=older)}", body=b"new").status == 200
+
+
+@pytest.mark.parametrize(("condition", "query", "headers"), [
+    ({"s3:prefix": "home/"}, "?prefix=home/", []), ({"s3:delimiter": "/"}, "?delimiter=/", []), ({"s3:max-keys": "1"}, "?max-keys=1", []),
+    ({"s3:prefix": "home/"}, "", [("prefix", "home/")]),
+    ({"s3:x-amz-acl": "private"}, "", [("x-amz-acl", "private")]),
+    ({"s3:x-amz-copy-source": "b/k"}, "", [("x-amz-copy-source", "b/k")]),
+    ({"s3:x-amz-server-side-encryption": "AES256"}, "", [("x-amz-server-side-encryption", "AES256")]),
+    ({"s3:RequestObjectTag/a": "1"}, "", [("x-amz-tagging", "a=1")]),
+    ({"s3:object-lock-legal-hold": "ON"}, "", [("x-amz-object-lock-legal-hold", "ON")]),
+])
+def test_what_a_request_does_not_use_meets_no_condition(server, anns, versions, condition, query, headers):
+    """A statement about listings, or writes, that names all actions must not open every object to who says what it asks for."""
+    raw = raw_of(server, allow("s3:*", on=[f"{S3}{anns}", f"{S3}{anns}/*"], Condition={"StringEquals": condition}))
+    assert raw("GET", f"/{anns}/v{query}", headers).status == 403
+    assert raw("DELETE", f"/{anns}/v{query}", headers).status == 403
+
+
+def test_a_header_is_no_parameter(server, anns):
+    raw = raw_of(server, allow("s3:ListBucket", on=f"{S3}{anns}", Condition={"StringEquals": {"s3:prefix": "home/"}}))
+    assert raw("GET", f"/{anns}?list-type=2&prefix=home/").status == 200
+    assert raw("GET", f"/{anns}?list-type=2&prefix=other/", [("prefix", "home/")]).status == 403
 
 
 @pytest.mark.parametrize("condition", [

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from shared.host.child import end_with_starter
 from tests.running import ROOT, RunningServer
 
 CONFIGURATION = ROOT / "infra" / "nginx.conf"
@@ -99,6 +100,7 @@ class Nginx:
                 [self._program, "-p", str(self._folder), "-c", str(self._folder / "nginx.conf"), "-e", str(self._folder / "error.log")],
                 stdout=output,
                 stderr=output,
+                preexec_fn=end_with_starter,
             )
         deadline = time.monotonic() + 10
         while True:

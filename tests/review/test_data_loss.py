@@ -15,12 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from functions.s3 import object_delete
 from functions.s3.object_get import get_object
 from shared.blobs.disk import DiskEngine
 from shared.blobs.engine import BlobCorrupt, new_blob_id
 from shared.clock import now_ms
-from shared.errors import NotImplementedS3, StorageFull
+from shared.errors import StorageFull
 from shared.meta import buckets, database, group, objects, people, uploads
 from shared.meta.models import Blob, Lease, Principal
 from shared.meta.objects import NewVersion
@@ -130,17 +129,6 @@ def test_a_commit_waits_for_the_disk_whatever_the_server_defaults_to(tmp_path: P
         pytest.skip(str(missing))
 
 
-# ---- deletes ----------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("condition", [{"Size": 5}, {"Size": 0}, {"LastModifiedTime": object()}])
-def test_a_delete_with_a_condition_we_do_not_know_deletes_nothing(condition: dict[str, Any]) -> None:
-    """Size and LastModifiedTime of DeleteObjects were ignored: the object went whatever its size. Their headers are refused too."""
-    with pytest.raises(NotImplementedS3):
-        object_delete._one({"Key": "k", **condition})
-    assert object_delete._one({"Key": "k", "Size": None}).key == b"k"
-
-
 # ---- reads ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +137,7 @@ def asking(engine: DiskEngine, bucket: buckets.BucketInfo, key: bytes, **headers
     return SimpleNamespace(
         bucket=bucket, key=key, query={}, params={}, notes=[], judged={}, request=SimpleNamespace(method="GET", may_wait=True),
         headers={name.replace("_", "-"): value for name, value in headers.items()}, services=SimpleNamespace(store=Store(engine)),
+        known=SimpleNamespace(configuration=lambda *_: None),
     )
 
 

@@ -215,7 +215,8 @@ def test_each_key_of_a_bulk_delete_is_asked_about(monkeypatch):
     monkeypatch.setattr("shared.permissions.decide", decide)
     monkeypatch.setattr(objects, "delete_many", delete_many)
     entries = [{"Key": "yours"}, {"Key": "mine"}, {"Key": "mine", "VersionId": "v"}]
-    ctx: Any = SimpleNamespace(params={"Delete": {"Objects": entries}}, bucket=SimpleNamespace(id=1, name="b"), caller=None, owner_id=1)
+    bucket = SimpleNamespace(id=1, name="b", object_lock=None)
+    ctx: Any = SimpleNamespace(params={"Delete": {"Objects": entries}}, bucket=bucket, caller=None, owner_id=1)
     ctx.known, ctx.auth, ctx.reason = object(), None, None
     answer = object_delete.delete_objects(ctx)
     assert asked == [("s3:DeleteObject", "b/yours"), ("s3:DeleteObject", "b/mine"), ("s3:DeleteObjectVersion", "b/mine")]

@@ -374,7 +374,7 @@ OPEN = {        # what a stranger may ask: nothing of it is about people or what
 }
 SOUND = of_buckets | of_people | {      # a body that would be good, by function or by model
     "create_a_bucket": {"name": "none"}, "NewSet": {"name": "none"}, "create_tenant": {"name": "none"}, "create_user": {"username": "none"},
-    "create_policy": {"name": "none", "document": allow("s3:*")},
+    "NewEncryptionKey": {"name": "none"}, "create_policy": {"name": "none", "document": allow("s3:*")},
     "AttachedPolicies": {"policies": []}, "NewValue": {"value": 1}, "NewValues": {"settings": {"x.y": 1}},
 }
 OF_ONESELF = re.compile(r"\w+ /api/v1/(auth/\S+|users/\{user\}(/groups|/access-keys\S*)?|tenants(/\{tenant\})?|shares(/\{share\})?)")

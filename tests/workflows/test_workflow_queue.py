@@ -13,6 +13,7 @@ import time
 import pytest
 
 from shared import queue
+from shared.host.child import end_with_starter
 from shared.meta import runs
 from shared.meta.database import transaction
 from shared.meta.models import Run
@@ -109,7 +110,7 @@ def redis_url(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=end_with_starter)
     try:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

@@ -27,7 +27,7 @@ def test_a_declaration_is_sane(name):
 def test_the_workflows_of_this_release_run_as_often_as_documented():
     assert {name: flow.every_s for name, flow in registry.declared().items()} == {
         "sweep": 300, "expire_uploads": 3600, "prune_runs": 86_400, "audit_retention": 86_400, "index_search": 300,
-        "delete_tenant": None, "delete_bucket": None,
+        "delete_tenant": None, "delete_bucket": None, "rewrap_keys": None,
     }
 
 
