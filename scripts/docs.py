@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts import api_page
 from shared import dynamic
+from shared.permissions import signed
 from shared.protocol import unbuilt, wire
 from shared.protocol.codec import Operation
 from shared.protocol.model import load_model
@@ -22,7 +23,7 @@ MADE = "<!-- Made by `python -m scripts.docs`; a test fails when it is not curre
 # What operations that are not built belong to: a piece of their name → the part of docs/roadmap.md that brings them. The first that fits.
 COMES = (
     (("Torrent", "Metadata", "Annotation", "Abac"), "declined"),
-    (("",), "comes with the whole S3 surface"),
+    (("",), "comes with more protocols"),
 )
 SAME_LINE = "its request line is answered as the newer operation's"
 OTHER_PRODUCT = "declined"
@@ -48,20 +49,21 @@ DYNAMIC_ABOUT = """\
 These are changed in the console, with `PUT /api/v1/settings/{key}`, or with `./scripts/maxiofs settings set KEY=VALUE`. Every process
 follows at its next request, and every change is in the audit log. Others will come with what carries them out.
 """
+PATHS = {"service": "/", "bucket": "/Bucket", "object": "/Bucket/Key", "website": "/Key", "control": "/v20180820/tags/ARN", "query": "/"}
 LEVELS = {"service": "The service", "bucket": "Buckets", "object": "Objects"}
 
 
 def compatibility() -> str:
     """docs/s3-compatibility.md: every operation of the service model, with its state."""
     functions = {function.name: function for function in load(["s3.*"]).values()}
-    operations = load_model().operations
+    operations, added = load_model().operations, load_model().added
     if set(NOT_IN_ROUTING) != wire.SKIPPED:
         raise LookupError(f"NOT_IN_ROUTING and wire.SKIPPED differ: {sorted(set(NOT_IN_ROUTING) ^ wire.SKIPPED)}")
     total = len(operations) + len(NOT_IN_ROUTING)
     lines = [
-        "# S3 compatibility", "", MADE, COMPATIBILITY.format(built=len(functions), total=total),
+        "# S3 compatibility", "", MADE, COMPATIBILITY.format(built=len(functions.keys() & operations.keys()), total=total),
         "## Built", "", "| operation | request | needs | what it does |", "| --- | --- | --- | --- |",
-        *(_built_row(functions[name], operations[name]) for name in sorted(functions)), "",
+        *(_built_row(functions[name], {**operations, **added}[name]) for name in sorted(functions)), "",
         *_not_built(operations, functions),
         "## In the model, not routed", "", "| operation | state |", "| --- | --- |",
         *(f"| {name} | {state} |" for name, state in sorted(NOT_IN_ROUTING.items())), "",
@@ -105,12 +107,22 @@ def state_of(name: str) -> str:
 
 def _built_row(function: Function, operation: Operation) -> str:
     about = (function.call.__doc__ or "").strip().partition("\n")[0].partition(" Raises ")[0].replace("|", "\\|").replace("``", "`")
-    needs = "depends on the request" if callable(function.allow) else ", ".join(f"`{action}`" for action in function.allow)
-    return f"| [{function.name}]({API.format(function.name)}) | {_line(operation)} | {needs} | {about} |"
+    by_request = "a signature" if function.allow is signed else "depends on the request"
+    needs = by_request if callable(function.allow) else ", ".join(f"`{action}`" for action in function.allow)
+    return f"| {_linked(function)} | {_line(operation)} | {needs} | {about} |"
+
+
+def _linked(function: Function) -> str:
+    """An operation with AWS's page about it: of those that the service model lacks, the docstring has the address, or there is none."""
+    page = API.format(function.name)
+    if function.name in wire.ADDED:
+        lines = (line.strip() for line in (function.call.__doc__ or "").splitlines())
+        page = next((line for line in lines if line.startswith("https://")), "")
+    return f"[{function.name}]({page})" if page else function.name
 
 
 def _line(operation: Operation) -> str:
-    path = {"service": "/", "bucket": "/Bucket", "object": "/Bucket/Key"}[operation.level]
+    path = PATHS[operation.level]
     literals = [f"{name}={value}" if value else name for name, value in sorted(operation.literals.items())]
     query = "&".join([*literals, *(f"{name}=…" for name in sorted(operation.needs))])
     headers = "".join(f", `{name}`" for name in sorted(operation.routed_headers))
