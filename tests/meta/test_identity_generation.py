@@ -136,7 +136,8 @@ def test_how_policies_name_somebody(identity):
     person = people.make_user(None, "carl", tenant=tenant, display_name="Carl C.")
     info = rows.principal(person.id)
     assert info is not None and info.shown_name == "Carl C." and info._replace(display_name="").shown_name == "carl"
-    assert identity.current().who(info) == (person.canonical_id, "arn:aws:iam::acme:user/carl", "carl", "acme")
+    who = (person.canonical_id, "arn:aws:iam::acme:user/carl", "carl", "acme", f"{tenant:012d}")
+    assert identity.current().who(info) == who
 
 
 def test_of_long_configurations_only_some_are_kept(identity, new_bucket, monkeypatch):
