@@ -12,9 +12,11 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.protocol.model import read_model
 from shared.registry import load
 
-BUILT = sorted(function.name for function in load(["s3.*"]).values())
+OF_CLIENTS = read_model("s3", "2006-03-01")["operations"].keys()      # not forms, websites and other services' operations
+BUILT = sorted(function.name for function in load(["s3.*"]).values() if function.name in OF_CLIENTS)
 KEY_NAMES = ("Key", "Prefix", "Marker", "StartAfter", "KeyMarker", "Delimiter")
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="%"), min_size=1, max_size=12)
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"), min_size=1, max_size=12)
