@@ -94,7 +94,7 @@ def bundle(context: Context, file: Path, passphrase_file: Path | None) -> None:
     names = sorted({name or "sse-s3" for name, *_ in contents.versions})
     context.show(
         {"file": str(file), "keys": names, "versions": len(contents.versions), "unopened": unopened},
-        f"The master key and {len(names)} encryption keys are in {file}: {', '.join(names) or 'there are none yet'}."
+        f"{file} has the master key and these encryption keys: {', '.join(names) or 'there are none yet'}."
         + (f" Not in it, since the master key does not open them: {', '.join(unopened)}." if unopened else ""),
     )
 
