@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from shared.settings import ROOT
 from tests.admin.admin_client import unique
 from tests.admin.signing_people import PASSWORD, Guarded, refused
+from tests.files import content
 from tests.review.defects import bucket, guarded, of, raw, secret_part, sure
 from tests.running import RunningServer
 from tests.s3.raw import Raw
@@ -158,10 +159,10 @@ def test_53_no_secret_is_stored_as_it_is_nor_shown_twice(guarded):
         text = guarded.root.get(one).text
         assert not [value for value in secrets if value in text], one
     kept = [path for path in [guarded.server.log, *guarded.server.data_dir.rglob("*")] if path.is_file() and path.name != "master.key"]
-    assert user["username"].encode() in b"".join(path.read_bytes() for path in kept)
+    assert user["username"].encode() in b"".join(content(path) for path in kept)
     for file in kept:
-        content = file.read_bytes()
-        assert not [value for value in secrets if value.encode() in content], file
+        held = content(file)
+        assert not [value for value in secrets if value.encode() in held], file
 
 
 def test_54_an_internal_error_tells_nothing_of_the_inside(guarded, raw, bucket):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from base64 import b64encode
-from pathlib import Path
 
 import pytest
 
+from tests.files import content
 from tests.s3.asking import refused
 
 MIB = 1 << 20
@@ -143,12 +143,4 @@ def test_the_key_is_nowhere_on_the_disk(s3, server, bucket, key):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x" * 100_000, **keyed(key))
     shapes = [key, key.hex().encode(), b64encode(key)]
     files = [path for path in server.data_dir.rglob("*") if path.is_file()] + [server.log]
-    assert not [path for path in files if any(shape in _content(path) for shape in shapes)]
-
-
-def _content(path: Path) -> bytes:
-    """Of a file that SQLite may have removed since it was listed."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
+    assert not [path for path in files if any(shape in content(path) for shape in shapes)]
